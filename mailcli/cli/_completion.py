@@ -48,14 +48,14 @@ def plugin_names(*kinds: plugins.PluginKind) -> Complete:
     return offer(lambda: {name: text for kind in kinds for name, text in plugins.summaries(kind).items()})
 
 
-def dataset_names(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+def complete_datasets(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Offers the datasets of --data-dir."""
     from mailcli.data.dataset import dataset_names
 
     return offer(lambda: dataset_names(_folder(ctx, "data_dir", "data")))(ctx, param, typed)
 
 
-def run_folders(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+def complete_runs(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Offers the runs below --runs, or folders where what was typed begins none of them."""
     from mailcli.runs.run_folders import run_folders
 

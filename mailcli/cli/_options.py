@@ -10,7 +10,7 @@ from collections.abc import Callable
 import click
 
 from mailcli import plugins
-from mailcli.cli._completion import dataset_names, offer, plugin_names, setting_assignments
+from mailcli.cli._completion import complete_datasets, offer, plugin_names, setting_assignments
 from mailcli.cli._types import F, Minutes, path_option, with_options
 from mailcli.cli._verbosity import LOG
 from mailcli.config import PRECISIONS, PROTOCOLS, VARIANTS
@@ -29,11 +29,11 @@ def _refuse_empty(ctx: click.Context, param: click.Parameter, value: str | None)
 
 def data_option(text: str) -> Callable[[F], F]:
     """--data with a help text: the name of a dataset, which is not empty."""
-    return click.option("--data", metavar="NAME", shell_complete=dataset_names, callback=_refuse_empty, help=text)
+    return click.option("--data", metavar="NAME", shell_complete=complete_datasets, callback=_refuse_empty, help=text)
 
 
 def jobs_option(text: str) -> Callable[[F], F]:
-    """--jobs with a help text that says of what."""
+    """--jobs; `text` says what runs in parallel."""
     default = "[default: as many as cores and memory allow, one core each]"
     return click.option("--jobs", type=click.IntRange(min=1), metavar="N", help=f"{text} {default}")
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._completion import run_folders
+from mailcli.cli._completion import complete_runs
 from mailcli.cli._options import DATA_DIR, TABLE_MEMORY, THREADS, data_option
 from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 
 
 @click.command(short_help="A simulated online A/B test of two runs.")
-@click.argument("a", metavar="RUN_A", shell_complete=run_folders)
-@click.argument("b", metavar="RUN_B", shell_complete=run_folders)
+@click.argument("a", metavar="RUN_A", shell_complete=complete_runs)
+@click.argument("b", metavar="RUN_B", shell_complete=complete_runs)
 @click.option("--users", type=int, required=True, metavar="N", help="Number of users in each arm.")
 @click.option(
     "--slate", type=int, default=5, show_default=True, metavar="K", help="Number of items shown to each user."

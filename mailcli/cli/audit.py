@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from mailcli.cli._completion import run_folders
+from mailcli.cli._completion import complete_runs
 from mailcli.cli._options import DATA_DIR, TABLE_MEMORY, THREADS
 from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 from mailcli.cli._types import PATH
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Test whether generated behavior is the user's own.")
-@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...", shell_complete=run_folders)
+@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...", shell_complete=complete_runs)
 @click.option(
     "--bootstrap",
     type=int,

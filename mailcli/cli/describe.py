@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._completion import dataset_names
+from mailcli.cli._completion import complete_datasets
 from mailcli.cli._options import DATA_DIR
 
 
 @click.command(short_help="Show what a dataset holds.")
-@click.argument("dataset", required=False, shell_complete=dataset_names)
+@click.argument("dataset", required=False, shell_complete=complete_datasets)
 @DATA_DIR
 def describe(dataset: str | None, data_dir: Path) -> None:
     """Show what a dataset holds: without a name the only one, or the one used or made last."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._completion import run_folders
+from mailcli.cli._completion import complete_runs
 from mailcli.cli._known import parse_known
 from mailcli.cli._options import DATA_DIR, RUNS, TABLE_MEMORY, THREADS
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
@@ -15,7 +15,7 @@ from mailcli.errors import MailError
 
 
 @click.command(short_help="Recompute the test metrics of finished runs.")
-@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]", shell_complete=run_folders)
+@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]", shell_complete=complete_runs)
 @click.option(
     "--bootstrap",
     type=int,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._completion import run_folders
+from mailcli.cli._completion import complete_runs
 from mailcli.cli._options import DATA_DIR, THREADS
 from mailcli.cli._output import print_line
 from mailcli.cli._types import PATH
 
 
 @click.command(short_help="Export a finished run as a SavedModel.")
-@click.argument("run", type=PATH, shell_complete=run_folders)
+@click.argument("run", type=PATH, shell_complete=complete_runs)
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.option(
     "--with-users", is_flag=True, help="Include the users' attributes, so that a request may name a user by id only."

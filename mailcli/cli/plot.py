@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mailcli import plugins
-from mailcli.cli._completion import plugin_names, run_folders
+from mailcli.cli._completion import complete_runs, plugin_names
 from mailcli.cli._options import DATA_DIR, RUNS
 from mailcli.cli._output import print_line
 from mailcli.cli._types import PATH, path_option
@@ -16,7 +16,7 @@ from mailcli.errors import quoted
 
 @click.command()
 @click.argument("name", metavar="NAME", shell_complete=plugin_names(plugins.PLOTS))
-@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]", shell_complete=run_folders)
+@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]", shell_complete=complete_runs)
 @path_option("--out", default="figures", text="Folder for the figures.")
 @DATA_DIR
 @RUNS

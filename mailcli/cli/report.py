@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._completion import run_folders
+from mailcli.cli._completion import complete_runs
 from mailcli.cli._known import parse_known
 from mailcli.cli._options import DATA_DIR, OF_EXPERIMENT, RUNS, TABLE_MEMORY, THREADS
 from mailcli.cli._output import check_output, print_line
@@ -18,7 +18,7 @@ _HEAD_BYTES = 2048
 
 
 @click.command(short_help="Write finished runs as one page of HTML.")
-@click.argument("sources", nargs=-1, type=PATH, metavar="[FILE|RUN ...]", shell_complete=run_folders)
+@click.argument("sources", nargs=-1, type=PATH, metavar="[FILE|RUN ...]", shell_complete=complete_runs)
 @path_option("-o", "--out", default="report.html", text="File to write.")
 @click.option(
     "--known",

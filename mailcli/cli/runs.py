@@ -1,4 +1,4 @@
-"""`mail runs`: the runs that there are."""
+"""`mail runs`: list, show, compare and delete runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._completion import run_folders
+from mailcli.cli._completion import complete_runs
 from mailcli.cli._groups import GroupWithDefault
 from mailcli.cli._options import DATA_DIR, RUNS
 from mailcli.cli._output import print_line
@@ -39,7 +39,7 @@ def list_(form: str, runs: Path) -> None:
 
 
 @runs.command(short_help="Show one run.")
-@click.argument("run", type=PATH, shell_complete=run_folders)
+@click.argument("run", type=PATH, shell_complete=complete_runs)
 @FORMAT
 def show(run: Path, form: str) -> None:
     """Show what RUN is and has reached: its state, the settings that are not the defaults, versions and machine, the
@@ -53,8 +53,8 @@ def show(run: Path, form: str) -> None:
 
 
 @runs.command(short_help="Compare two runs.")
-@click.argument("a", type=PATH, metavar="RUN_A", shell_complete=run_folders)
-@click.argument("b", type=PATH, metavar="RUN_B", shell_complete=run_folders)
+@click.argument("a", type=PATH, metavar="RUN_A", shell_complete=complete_runs)
+@click.argument("b", type=PATH, metavar="RUN_B", shell_complete=complete_runs)
 @click.option(
     "--bootstrap",
     type=int,
@@ -83,7 +83,7 @@ def compare(a: Path, b: Path, bootstrap: int, form: str, data_dir: Path) -> None
 
 
 @runs.command(short_help="Delete runs.")
-@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...", shell_complete=run_folders)
+@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...", shell_complete=complete_runs)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(folders: tuple[Path, ...], yes: bool) -> None:
     """Delete each RUN, finished or not, after asking for confirmation.

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._completion import run_folders
+from mailcli.cli._completion import complete_runs
 from mailcli.cli._options import DATA_DIR, TABLE_MEMORY, THREADS
 from mailcli.cli._output import print_line
 from mailcli.cli._types import PATH, path_option
 
 
 @click.command(short_help="Score a file of impressions with a finished run.")
-@click.argument("run", type=PATH, shell_complete=run_folders)
+@click.argument("run", type=PATH, shell_complete=complete_runs)
 @click.argument("file", type=PATH)
 @path_option("-o", "--out", required=True, text="File to write, .csv or .parquet.")
 @click.option(

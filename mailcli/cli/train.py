@@ -12,7 +12,7 @@ import click
 
 from mailcli import plugins
 from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
-from mailcli.cli._completion import plugin_names, run_folders
+from mailcli.cli._completion import complete_runs, plugin_names
 from mailcli.cli._options import COLD_START, OVERWRITE, RANKER_HELP, RUN_OPTIONS, VARIANT
 from mailcli.cli._resolve import given_settings, resolve
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
     "--continue",
     "parent",
     metavar="RUN",
-    shell_complete=run_folders,
+    shell_complete=complete_runs,
     text="Continue a finished run on the next day's dataset (--data), keeping settings, weights and optimizer state; "
     "new ids extend its embedding table. Forgetting and gain are shown for both days.",
 )

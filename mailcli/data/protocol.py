@@ -31,18 +31,22 @@ class View(NamedTuple):
     """[users], users whose behaviors are hidden in this split."""
     anonymous: Mask
     """[users], users whose id is hidden in this split: it is read as UNKNOWN."""
-    plays_new: Mask
-    """[impressions of the split], those of other users that lack their id and behaviors, like those of new users."""
-    plays_unknown: Mask
-    """[impressions of the split], those that lack their id, but not their behaviors."""
+    treated_as_new: Mask
+    """[impressions of the split], those of other users that lack their id and behaviors, as new users' do."""
+    without_id: Mask
+    """[impressions of the split], those that lack only their id."""
+
+    def with_all_histories(self) -> View:
+        """The split with the histories of all users, those drawn as new included."""
+        return self._replace(new=np.zeros_like(self.new))
 
     def is_new(self, user: NDArray, rows: NDArray[np.int64]) -> Mask:
         """[rows], whether an impression's behaviors are hidden; `user` is the user of each."""
-        return self.new[user] | self.plays_new[rows]
+        return self.new[user] | self.treated_as_new[rows]
 
     def is_anonymous(self, user: NDArray, rows: NDArray[np.int64]) -> Mask:
         """[rows], whether an impression's user id is hidden; `user` is the user of each."""
-        return self.anonymous[user] | self.plays_new[rows] | self.plays_unknown[rows]
+        return self.anonymous[user] | self.treated_as_new[rows] | self.without_id[rows]
 
 
 def old_impressions(dataset: Dataset, view: View) -> Mask:
@@ -59,8 +63,8 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
 
     strict: the drawn users have no impressions in train. In train, a second draw picks single impressions, a share
     new_share · train_as_new, which are treated as new users': without id and behaviors. A tenth of the others lack only
-    their id. So the embedding UNKNOWN is trained as it is read at test: by new users, and by users with behaviors of
-    whom training shows no id, whose own embedding has never been trained.
+    their id. So the embedding UNKNOWN is trained in the two ways in which the test reads it: for new users, and for
+    users with behaviors whose own id has never been trained.
     """
     raw, salt = dataset.column("users", "raw"), 2 * config.seed
     new = share_of_users(raw, config.new_share, salt)
@@ -73,14 +77,14 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
         return {name: View(name, rows[name], hidden[name], nobody, nothing[name], nothing[name]) for name in SPLITS}
     user = dataset.column("train", "user")
     draw = np.random.default_rng([config.seed, _STRICT]).random(dataset.counts["train"])
-    plays_new = draw < new_in_training
-    plays_unknown = ~plays_new & (draw < new_in_training + UNKNOWN_SHARE * (1 - new_in_training))
-    train = View("train", rows["train"][~new[user]], nobody, nobody, plays_new, plays_unknown)
-    shown, trained = nobody.copy(), nobody.copy()
-    shown[user[train.rows]] = True
-    trained[user[train.rows[~train.is_anonymous(user[train.rows], train.rows)]]] = True
+    treated_as_new = draw < new_in_training
+    without_id = ~treated_as_new & (draw < new_in_training + UNKNOWN_SHARE * (1 - new_in_training))
+    train = View("train", rows["train"][~new[user]], nobody, nobody, treated_as_new, without_id)
+    in_training, has_trained_id = nobody.copy(), nobody.copy()
+    in_training[user[train.rows]] = True
+    has_trained_id[user[train.rows[~train.is_anonymous(user[train.rows], train.rows)]]] = True
     # A run that continues another one also knows ids of users who are not in its own training split.
-    untrained = shown & ~trained if config.continues else ~trained
+    untrained = in_training & ~has_trained_id if config.continues else ~has_trained_id
     anonymous = new | untrained
-    tests = {name: View(name, rows[name], new, anonymous, nothing[name], nothing[name]) for name in SPLITS[1:]}
-    return {"train": train, **tests}
+    held_out = {name: View(name, rows[name], new, anonymous, nothing[name], nothing[name]) for name in SPLITS[1:]}
+    return {"train": train, **held_out}

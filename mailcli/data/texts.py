@@ -53,7 +53,7 @@ def encode_texts(texts: NDArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
 
 
 def decode_texts(ends: NDArray[np.int64], utf8: NDArray[np.uint8]) -> NDArray:
-    """The texts of `encode_texts` (ValueError: they are not such)."""
+    """The texts of `encode_texts` (ValueError: `ends` does not fit `utf8`)."""
     if (ends[-1] if len(ends) else 0) != len(utf8) or (np.diff(ends, prepend=0) < 0).any():
         raise ValueError(f"its ends do not ascend to {len(utf8):,}")
     content = utf8.tobytes()

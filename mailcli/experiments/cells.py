@@ -174,6 +174,10 @@ def train_if_missing(
         dataset: the dataset that they name.
         runs: folder of the runs.
         checkpoint_minutes: between two checkpoints; None for the default.
+
+    Raises:
+        MailError: the folder holds another run, or the config does not suit the dataset.
+        DivergedError, Interrupted: as `mailcli.training.train.train`.
     """
     folders = runs if isinstance(runs, RunLayout) else RunLayout(runs)
     run = folders.find(config, dataset)

@@ -130,7 +130,7 @@ def estimate_time(tables: Sequence[PlannedTable], jobs: int | None) -> TimeEstim
             models = [MeasuredModel(run.config, run.dataset.folder) for run in unmeasured]
             new = measure_cells(models, parallel, threads_each)
             measured |= {run.measured_as: (speed, run.dataset) for run, speed in zip(unmeasured, new, strict=True)}
-        speeds |= {run.cell_key: _on(run.dataset, *measured[run.measured_as]) for run in missing}
+        speeds |= {run.cell_key: _scaled_to(run.dataset, *measured[run.measured_as]) for run in missing}
         seconds = [run_seconds(speeds[run.cell_key], run.config, run.steps_done) for run in missing]
         total += seconds_in_parallel(seconds, parallel)
         most_jobs = max(most_jobs, parallel)
@@ -139,8 +139,8 @@ def estimate_time(tables: Sequence[PlannedTable], jobs: int | None) -> TimeEstim
     return TimeEstimate(missing, speeds, min(most_jobs, len(missing)), total, len(scaled))
 
 
-def _on(dataset: Dataset, speed: Speed, measured_on: Dataset) -> Speed:
-    """What was measured on a dataset, on another one of the same form: as many times the work as it has impressions."""
+def _scaled_to(dataset: Dataset, speed: Speed, measured_on: Dataset) -> Speed:
+    """The speed on another dataset of the same form, with the work scaled to its numbers of impressions."""
     if dataset.folder == measured_on.folder:
         return speed
     train, validation, test = (dataset.counts[split] / measured_on.counts[split] for split in SPLITS)

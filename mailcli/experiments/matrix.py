@@ -38,7 +38,7 @@ class TableRuns:
         return [run for run in self.by_config.values() if not plugins.is_trivial(run.config.ranker)]
 
     def missing(self, checkpoint_minutes: float | None) -> list[Task]:
-        """The training of the runs that are not finished, with a checkpoint every so many minutes (None: default)."""
+        """A task for each unfinished run, with the minutes between two checkpoints (None: the default)."""
         unfinished = [run for run in self.of_networks if run.result is None]
         return [Task(run.config, self.dataset.folder, self.folders, checkpoint_minutes) for run in unfinished]
 

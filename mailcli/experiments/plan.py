@@ -45,7 +45,7 @@ class PlannedRun:
 
     @property
     def cell_key(self) -> str:
-        """What all seeds have in common, and is measured once."""
+        """The key of its cell, equal for all seeds; a cell is measured once."""
         return f"{self.dataset.folder} {self.config.without_seed().key}"
 
     @property

@@ -53,7 +53,7 @@ class Search:
 
     @property
     def marks(self) -> dict[str, str]:
-        """What tells its study from those of other searches."""
+        """What distinguishes its study from those of other searches."""
         settings = {key: json.dumps(value, sort_keys=True) for key, value in to_toml(self.config).items()}
         return {**settings, "ranges": repr(sorted(self.ranges)), "users": self.users, "seeds": str(self.seeds)}
 

@@ -34,7 +34,7 @@ from mailcli.experiments.study import (
     trials_done,
     value_of,
 )
-from mailcli.runs.checkpoints import checkpoint_files, delete_checkpoints
+from mailcli.runs.checkpoints import delete_checkpoints, is_trained
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import find_run
 from mailcli.training.evaluate import check_selectable
@@ -197,7 +197,7 @@ def _train(
     baseline = None
     if is_two_stage(config):
         baseline = _find_run(config.baseline(), dataset, folders)
-        if not _is_trained(baseline):
+        if not is_trained(baseline):
             # A dataset that the method refuses is refused before hours of training.
             model_and_splits(config, dataset, baseline.folder)
             _train(config.baseline(), dataset, folders, checkpoint_minutes)
@@ -215,11 +215,6 @@ def _find_run(config: RunConfig, dataset: Dataset, folders: RunLayout) -> RunFol
     """The run of a trial; a search of other settings has a folder of its own."""
     remedy = "Choose another --runs folder, or delete this one."
     return find_run(folders.folder_for(config), config, dataset, remedy=remedy)
-
-
-def _is_trained(run: RunFolder) -> bool:
-    """Whether the ranker of a two-stage trial has come to its end: an interrupted run has weights, and checkpoints."""
-    return run.weights.is_file() and not checkpoint_files(run.checkpoints)
 
 
 def _discard_checkpoints(runs: Sequence[RunFolder]) -> None:

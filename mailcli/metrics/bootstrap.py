@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc_by_user
 from mailcli.utils.hardware import threads
+from mailcli.utils.progress import progress
 
 #: The fewest draws for an interval (ours): with fewer, less than one draw (2.5%) would lie beyond either end.
 MIN_DRAWS = 40
@@ -133,6 +134,19 @@ def resample(
     # NumPy and SciPy release the GIL in the long parts.
     with ThreadPoolExecutor(threads()) as pool:
         yield from pool.map(metrics_of, range(draws))
+
+
+def resampled_metrics(samples: Sequence[WeightedMetrics], population: int, draws: int) -> NDArray[np.float64]:
+    """[draws, samples, 2], AUC and GAUC of each sample for each draw of users, with a progress bar.
+
+    The draws have the seed DRAWS_SEED, so all runs on a dataset are measured on the same ones.
+    """
+    metrics = np.empty((draws, len(samples), 2))
+    with progress("drawing users", draws, "draws") as advance:
+        for number, of_draw in enumerate(resample(samples, population, draws, DRAWS_SEED)):
+            metrics[number] = of_draw
+            advance(1)
+    return metrics
 
 
 def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Means over seeds with intervals, paired comparisons (SciPy's t-test, statsmodels' Holm correction), and A/B lift.
 
-A seed decides the draw of new users, the initialization and the order of impressions, for a method and its baseline
-alike. So the two runs of a seed differ only in the method, and are compared as a pair.
+A seed decides the draw of new users, the initialization and the order of impressions, for both a method and its
+baseline. So the two runs of a seed differ only in the method, and are compared as a pair.
 """
 
 from __future__ import annotations

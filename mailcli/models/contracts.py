@@ -77,16 +77,16 @@ class ColdStartMethod(keras.layers.Layer):
     """Whether a run of it can be continued on another dataset (docs/retraining.md)."""
 
     needs_old_users: ClassVar[bool] = False
-    """Whether it learns from training impressions of old users; if there are none, it is refused before anything is
-    trained, as a co-trained method is, which sees no others."""
+    """Whether it learns from training impressions of old users. Without any, the run is refused before training, as for
+    every co-trained method."""
 
     folds: int = 0
     """Into how many folds `prepare` divides the users; more than there are users is refused before anything is
     trained."""
 
     generates: ClassVar[bool] = False
-    """Whether `complete` makes behavior for new users, or what they would think of the target, as a literal: a table
-    says of a run without an audit that it should have one (read without importing, mailcli/settings/class_code.py)."""
+    """Whether `complete` generates behavior for new users, or predicts their match with the target; tables expect an
+    audit of its runs. It must be a literal: settings/class_code.py reads it without importing the class."""
 
     @property
     def co_trained(self) -> bool:
@@ -198,7 +198,7 @@ class TrainingRows(NamedTuple):
     target: NDArray[np.int32]
     """[items, columns], ids as in a batch."""
     seed: int
-    """The run's."""
+    """The run's seed."""
     teach: Callable[[int], NDArray[np.float32]]
     """Number of folds K -> [N], what a teacher, who sees the real history but no user id, says of each impression: the
     click logit of the ranker, trained without a method on the users of the K - 1 other folds. NaN where no history may
@@ -246,7 +246,7 @@ class TrainingData(NamedTuple):
     ranker: Callable[[Features], Tensor]
     """The trained ranker, at inference: click logits [B]."""
     seed: int
-    """The run's."""
+    """The run's seed."""
 
     def last_impressions(self) -> NDArray[np.int64]:
         """[old users], the index of each one's last impression, whose history is the longest, by user row."""

@@ -134,14 +134,14 @@ def replace_behaviors(
 
 
 def first_of_each_user(user: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Of some impressions of a batch, the first one of each of their users, and the place of each one's user in these.
+    """The first of the given impressions of each user, and for each impression the position of its user among these.
 
     Args:
         user: [B], the users of the batch.
         index: [M], indices in the batch.
 
     Returns:
-        [users], indices in the batch; [M], numbers below the number of users.
+        ([users], indices in the batch; [M], positions from 0 to users - 1).
     """
     users, user_index = tf.unique(tf.gather(user, index))
     return tf.math.unsorted_segment_min(index, user_index, tf.size(users)), user_index

@@ -22,7 +22,7 @@ def squared_error(reconstruction: Tensor, truth: Tensor, reduction: str) -> Tens
     rows = tf.reduce_sum(tf.math.squared_difference(tf.cast(reconstruction, truth.dtype), truth), axis=1)
     if reduction == "mean":
         rows /= tf.cast(tf.shape(truth)[1], rows.dtype)
-    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.global_row_count(rows), rows.dtype))
+    return _mean_or_zero(rows)
 
 
 def squared_lengths(features: Features) -> Tensor:
@@ -125,4 +125,9 @@ def kl_divergence(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_
     """
     ratio = (tf.exp(log_variance) + tf.math.squared_difference(mean, prior_mean)) / tf.exp(prior_log_variance)
     rows = 0.5 * tf.reduce_sum(prior_log_variance - log_variance - 1 + ratio, axis=1)
+    return _mean_or_zero(rows)
+
+
+def _mean_or_zero(rows: Tensor) -> Tensor:
+    """The mean of rows [B], 0 if there are none; on several replicas, this replica's share."""
     return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.global_row_count(rows), rows.dtype))

@@ -55,7 +55,7 @@ class SparseAdam(keras.optimizers.Adam):
             for variable in variables
         ]
         # As graphs: outside of one, tf.distribute starts threads for every call, and TensorFlow keeps some of them.
-        self._settle = [
+        self._catch_up_graphs = [
             tf.function(
                 distribute.on_each_replica(partial(self._catch_up_rows, index)),
                 input_signature=[tf.TensorSpec([None], tf.int64)],
@@ -64,7 +64,7 @@ class SparseAdam(keras.optimizers.Adam):
             for index in range(len(variables))
         ]
         self._mapped: dict[int, list[MappedVariable]] = {}
-        self._settle_values: dict[int, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {}
+        self._mapped_catch_up_graphs: dict[int, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {}
 
     def map_rows(self, variable: Any, table: MappedTable) -> None:
         """Map the moments of a mapped table's variable as well."""
@@ -74,7 +74,7 @@ class SparseAdam(keras.optimizers.Adam):
         state = (self._momentums, self._velocities, self._updated)
         self._mapped[index] = [whole, *(table.add(x[index]) for x in state)]
         signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in self._mapped[index]]
-        self._settle_values[index] = tf.function(self._settled, input_signature=signature, autograph=False)
+        self._mapped_catch_up_graphs[index] = tf.function(self._caught_up, input_signature=signature, autograph=False)
 
     def outstanding(self, variable: Any, rows: Tensor) -> Tensor:
         """[U, d], what momentum has yet to add to some rows of a variable, before the next update."""
@@ -86,7 +86,7 @@ class SparseAdam(keras.optimizers.Adam):
     def catch_up(self) -> None:
         """Move all rows of all variables on to the present step."""
         now = int(np.asarray(self.iterations))
-        for index, settle in enumerate(self._settle):
+        for index, catch_up in enumerate(self._catch_up_graphs):
             mapped = self._mapped.get(index)
             steps = np.asarray(mapped[-1] if mapped else self._updated[index])
             rows = np.flatnonzero((steps > 0) & (steps < now))
@@ -95,20 +95,22 @@ class SparseAdam(keras.optimizers.Adam):
                 if mapped:
                     self._catch_up_mapped(index, part, now)
                 else:
-                    settle(tf.constant(part, tf.int64))
+                    catch_up(tf.constant(part, tf.int64))
 
     def _catch_up_rows(self, index: int, rows: Tensor) -> None:
         variables = [x[index].value for x in (self._trainable_variables, self._momentums, self._velocities)]
         w, m, v = (tf.gather(x, rows) for x in variables)
-        self._write(index, rows, *self._settled(w, m, v, tf.gather(self._updated[index].value, rows)), self.iterations)
+        self._write(
+            index, rows, *self._caught_up(w, m, v, tf.gather(self._updated[index].value, rows)), self.iterations
+        )
 
     def _catch_up_mapped(self, index: int, rows: NDArray[np.int64], now: int) -> None:
         values = [variable.changeable() for variable in self._mapped[index]]
-        settled = self._settle_values[index](*(x[rows] for x in values))
-        for x, new in zip(values, (*settled, now), strict=True):
+        caught_up = self._mapped_catch_up_graphs[index](*(x[rows] for x in values))
+        for x, new in zip(values, (*caught_up, now), strict=True):
             x[rows] = new
 
-    def _settled(self, w: Tensor, m: Tensor, v: Tensor, updated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _caught_up(self, w: Tensor, m: Tensor, v: Tensor, updated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The weights and moments [U, ...] of rows at the present step."""
         shift, m, v = self._missed(updated, m, v)
         return w + shift, m, v
@@ -276,6 +278,6 @@ class Optimizers(NamedTuple):
         return self.ranking.outstanding if isinstance(self.ranking, SparseAdam) and self.ranking.built else None
 
     def catch_up(self) -> None:
-        """Settle it for all rows: before a model is scored or saved."""
+        """Bring all rows of G_B's variables up to the present step; call it before a model is scored or saved."""
         if isinstance(self.ranking, SparseAdam):
             self.ranking.catch_up()

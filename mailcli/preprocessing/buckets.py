@@ -23,7 +23,7 @@ BUCKET_BYTES = 256 << 20
 #: How much larger a log is than its .gz (ours, from the simulated log), and than the same in Parquet (ours: a behavior
 #: takes 32 bytes in Alimama's log, 7 to 10 in Parquet with snappy); only the size of buckets depends on them.
 GZIP_RATIO, PARQUET_RATIO = 4, 5
-#: Most users of a bucket (ours): a history's key has 22 bits for them.
+#: Most users of a bucket (ours): a history's key has histories.USER_BITS, 22, for them.
 USERS_PER_BUCKET = 1 << 20
 #: Salts of the hashes that order and sample users; draws of new users have others.
 ORDER_SALT, SAMPLE_SALT = -1, -2

@@ -58,7 +58,7 @@ def check_items(source: RawData, items: pa.Table, features: pa.Table) -> None:
 
 
 def check_users_of_behaviors(source: RawData, engine: DataEngine, users: pa.Table) -> None:
-    """Explain behaviors none of which is of a user of the impressions (MailError).
+    """Refuse behaviors of which none belongs to a user of the impressions (MailError).
 
     Args:
         source: the raw data.

@@ -96,7 +96,7 @@ class Extraction:
             )
 
     def _check_labels(self, users: pa.Table) -> None:
-        """Every split has impressions of both classes (MailError)."""
+        """Refuse a split without impressions of both classes (MailError)."""
         total = {name: pc.sum(users[name]).as_py() or 0 for name in SPLITS}
         clicks = {name: pc.sum(users[f"{name}_clicks"]).as_py() or 0 for name in SPLITS}
         file = self.source.path_of("impressions")

@@ -50,7 +50,7 @@ def fingerprints(
 
 
 def _fingerprint(path: Path, raw: Path, stop: Event, feed: Callable[[Path, bytes], None]) -> dict[str, Any]:
-    """One file's; a .gz is unpacked to its end, because DuckDB reads a truncated one as a shorter file."""
+    """Name, size and SHA-256 of a file; a .gz is read to its end: DuckDB takes a truncated one for a shorter file."""
     digest = hashlib.sha256()
     for chunk in _chunks(path, open, stop):
         digest.update(chunk)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+#: Bits of the key that sorts histories by user and time (ours): 2^40 seconds are far more than any log covers, and 2^22
+#: users more than a bucket has (buckets.USERS_PER_BUCKET). Together they fit into 63 bits.
+TIME_BITS, USER_BITS = 40, 22
+
 
 def history_bounds(
     b_row: NDArray[np.integer],
@@ -27,7 +31,7 @@ def history_bounds(
     low = min(b_time.min(), time.min())
     span = max(b_time.max(), time.max()) - low + 1
     first = min(b_row.min(), row.min())
-    if span > 2**40 or max(b_row.max(), row.max()) > 2**22 + first:
+    if span > 2**TIME_BITS or max(b_row.max(), row.max()) > 2**USER_BITS + first:
         raise OverflowError(f"{span} seconds and the users of a bucket do not fit into one 64-bit key")
     key = (b_row.astype(np.int64) - first) * span + (b_time - low)
     return begin, np.searchsorted(key, (row.astype(np.int64) - first) * span + (time - low), side="left")

@@ -41,15 +41,15 @@ class HistoryWriter:
         self.counts = dict.fromkeys(
             ("behaviors", "duplicate_behaviors", "older_behaviors", "impressions_without_history"), 0
         )
-        per_user = np.zeros(len(tables.users), np.int64)
+        behaviors_per_user = np.zeros(len(tables.users), np.int64)
         buckets = np.unique(tables.users["bucket"])
         with progress("sorting histories", len(buckets), "buckets") as advance:
             # While one bucket is written, the engine sorts the next.
             for impressions, behaviors in prefetch(lambda bucket: self._load(tables, bucket), buckets, 1):
-                self._write(impressions, behaviors, per_user)
+                self._write(impressions, behaviors, behaviors_per_user)
                 advance(1)
-        self.writer.write("behaviors", "offsets", np.r_[0, np.cumsum(per_user)])
-        return {**self.counts, "users_without_history": int((per_user == 0).sum())}
+        self.writer.write("behaviors", "offsets", np.r_[0, np.cumsum(behaviors_per_user)])
+        return {**self.counts, "users_without_history": int((behaviors_per_user == 0).sum())}
 
     def _load(self, tables: ExtractedTables, bucket: int) -> tuple[pa.Table, pa.Table | None]:
         """A bucket's impressions and behaviors; its users may have no behaviors."""
@@ -67,8 +67,8 @@ class HistoryWriter:
         by = [self.engine.column(name).asc_nulls_first() for name in order]
         return self.engine.collect(frame.select(*map(self.engine.column, names)).orderBy(*by))
 
-    def _write(self, impressions: pa.Table, behaviors: pa.Table | None, per_user: NDArray[np.int64]) -> None:
-        """Append the behaviors and impressions of one bucket, and add each user's behaviors to `per_user`."""
+    def _write(self, impressions: pa.Table, behaviors: pa.Table | None, behaviors_per_user: NDArray[np.int64]) -> None:
+        """Append the behaviors and impressions of one bucket, and add each user's behaviors to `behaviors_per_user`."""
         row = impressions["row"].to_numpy()
         time = impressions["time"].to_numpy()
         log = self._columns(behaviors)
@@ -76,7 +76,7 @@ class HistoryWriter:
         keep = visible(begin, end, len(log["row"]), self.history)
         train = impressions["split"].to_numpy() == 0
         seen_in_train = visible(begin[train], end[train], len(keep), self.history)[keep]
-        per_user += np.bincount(log["row"][keep], minlength=len(per_user))
+        behaviors_per_user += np.bincount(log["row"][keep], minlength=len(behaviors_per_user))
         # From a position among all behaviors of the bucket to one among those that are kept.
         position = np.r_[0, np.cumsum(keep)]
         self._append_impressions(impressions, self.counts["behaviors"] + position[end])

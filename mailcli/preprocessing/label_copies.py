@@ -31,18 +31,18 @@ class _Counts(NamedTuple):
 
     @classmethod
     def of(cls, numbers: Numbers, clicked: NDArray[np.bool_], size: int) -> _Counts:
-        """Those of impressions.
+        """The counts over impressions.
 
         Args:
             numbers: [impressions], all below `size`.
             clicked: [impressions].
-            size: of the result.
+            size: the length of the result.
         """
         clicks = np.bincount(numbers[clicked], minlength=size)
         return cls(clicks.astype(np.float64), (np.bincount(numbers, minlength=size) - clicks).astype(np.float64))
 
     def by(self, ids: Numbers, size: int) -> _Counts:
-        """Those of users or items, by the values of a field of theirs."""
+        """The counts of users or items, summed by the ids [users or items] of one of their fields."""
         clicks, non_clicks = (np.bincount(ids, weights=counts, minlength=size).astype(np.float64) for counts in self)
         return _Counts(clicks, non_clicks)
 
@@ -64,9 +64,9 @@ def label_copies(schema: Schema, read: Read) -> dict[Field, float]:
     for group in ("context", *_KEYS):
         fields = [field for field in schema.group(group) if field.values == 1 and field.name not in {"user", "item"}]
         for field, train, rest in _counts_by_value(fields, group, clicked, read):
-            value = _auc_of_rates(train, rest)
-            if value >= COPY_AUC:
-                copies[field] = value
+            auc = _auc_of_rates(train, rest)
+            if auc >= COPY_AUC:
+                copies[field] = auc
     return copies
 
 
@@ -112,9 +112,9 @@ def _auc_of_rates(train: _Counts, rest: _Counts) -> float:
     return float(roc_auc_score(labels, np.tile(rates, 2), sample_weight=np.concatenate(rest)))
 
 
-def describe_copy(field: Field, value: float) -> str:
-    """What a table of results would not show."""
+def describe_copy(field: Field, auc: float) -> str:
+    """A note on a field that `label_copies` returned."""
     return (
-        f"the field '{field.name}' alone tells clicks from non-clicks (AUC {value:.4f} on validation and test): it may "
+        f"the field '{field.name}' alone tells clicks from non-clicks (AUC {auc:.4f} on validation and test): it may "
         "be known only after the click"
     )

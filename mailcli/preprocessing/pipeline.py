@@ -1,4 +1,4 @@
-"""Raw files -> dataset: checks before, folders and record around; extract.py and transform.py do the work."""
+"""Raw files -> dataset: checks, folders and dataset.json; extract.py and transform.py do the rest."""
 
 from __future__ import annotations
 
@@ -115,10 +115,7 @@ def preprocess(
         if options.expect_official and not raw_data.official:
             raise MailError(f"--expect-official: the published files of '{source}' are not known. Leave it out.")
         before = stamps(raw_data.files, raw)
-        own_options = {f"--{option}": value for option, value in chosen.items()}
-        job = {"source": source, "engine": options.engine, "--sample": options.sample, **own_options, **before}
-        mapping_name = "the schema file" if options.schema else "the source's schema"
-        writer.stages.begin(job | ({mapping_name: dict(raw_data.mapping)} if raw_data.mapping else {}))
+        writer.stages.begin(_stage_key(source, options, chosen, raw_data, before))
         rejects, row_tally = Rejects(raw_data, options.max_bad_rows), RowTally(raw_data)
         with (
             engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,
@@ -138,8 +135,18 @@ def preprocess(
     return Dataset(target)
 
 
+def _stage_key(
+    source: str, options: PreprocessOptions, chosen: Mapping[str, str], raw_data: RawData, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All that the intermediate stages depend on, by names that a user understands."""
+    own_options = {f"--{option}": value for option, value in chosen.items()}
+    key = {"source": source, "engine": options.engine, "--sample": options.sample, **own_options, **before}
+    mapping_name = "the schema file" if options.schema else "the source's schema"
+    return key | ({mapping_name: dict(raw_data.mapping)} if raw_data.mapping else {})
+
+
 def _check_source(source_class: Any, source: str, raw: Path, options: PreprocessOptions) -> None:
-    """The source reads such a path, and the engine such a source (MailError)."""
+    """Refuse a path that the source does not read, or an engine that cannot read the source (MailError)."""
     if raw.is_file() and not options.schema:
         raise MailError(f"{raw}: is a file. Expected the folder of the raw files.")
     if source_class.only_duckdb and options.engine != "duckdb":
@@ -150,7 +157,7 @@ def _check_source(source_class: Any, source: str, raw: Path, options: Preprocess
 def _extract(
     reader: TableReader, options: PreprocessOptions, row_tally: RowTally, fingerprinted: Future[Any]
 ) -> ExtractedTables:
-    """Steps 1 and 2; of an error, the cause may be rows that a quote swallowed (MailError)."""
+    """Steps 1 and 2; if they fail, rows that a stray quote swallowed are reported first (MailError)."""
     try:
         return Extraction(reader, options.sample, options.expect_official).run()
     except MailError:
@@ -160,7 +167,7 @@ def _extract(
 
 
 def _record(source: RawData, options: PreprocessOptions, contents: Mapping[str, Any]) -> dict[str, Any]:
-    """What dataset.json says of the source, the options and the contents; runs know it by its hash, order included."""
+    """The entries of dataset.json on source, options and contents, in a fixed order: runs record the file's hash."""
     return {
         "simulation": source.simulation,
         "history": options.history,
@@ -174,7 +181,7 @@ def _record(source: RawData, options: PreprocessOptions, contents: Mapping[str, 
 
 
 def _check_unchanged(source: RawData, raw: Path, before: Mapping[str, list[int]]) -> None:
-    """The raw files are still those of the beginning (MailError)."""
+    """Refuse raw files that have changed since the start (MailError)."""
     changed = [file for file, stamp in stamps(source.files, raw).items() if stamp != before[file]]
     if changed:
         raise MailError(f"{raw / changed[0]}: changed while it was being read. Start again when it is complete.")

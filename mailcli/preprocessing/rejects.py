@@ -77,7 +77,7 @@ class Rejects:
         return len(self._faulty[table])
 
     def reasons(self, table: str) -> list[tuple[str, int, list[str]]]:
-        """What rows should have held, how many did not, and the first of these."""
+        """For each fault: what was expected, the number of rows, and the first examples."""
         counts = Counter(fault for fault, _ in self._faulty[table])
         return [
             (self._expected(table, fault), count, self._examples(table, fault))

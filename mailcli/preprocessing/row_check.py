@@ -39,7 +39,7 @@ class RowTally:
             counter.feed(piece) if piece else counter.finish()
 
     def check_quotes(self) -> None:
-        """No quote swallows rows (MailError); to be called at the end of all files."""
+        """Refuse a quote that swallows rows (MailError); call it at the end of all files."""
         for file in self._files.values():
             for path, row_format in file.row_formats.items():
                 quote = self._counters[path][row_format].open_quote if row_format else None
@@ -66,7 +66,7 @@ class RowTally:
         ]
 
     def compare(self, rows_read: Mapping[str, int]) -> None:
-        """Every row was used or set aside (MailError); to be called at the end of all files.
+        """Refuse files with rows that were neither used nor set aside (MailError); call it at the end of all files.
 
         Args:
             rows_read: the rows of each table that were used or set aside.

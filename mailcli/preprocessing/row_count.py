@@ -1,4 +1,4 @@
-"""Rows of raw files, counted independently of the engine that reads them: none may be lost without a word."""
+"""Rows of raw files, counted independently of the engine that reads them: none may be lost silently."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RowFormat:
 
 
 class OpenQuote(NamedTuple):
-    """A quote behind which rows are swallowed."""
+    """An opening quote that swallows the rows after it."""
 
     line: int
     closed_in: int | None
@@ -75,7 +75,7 @@ class RowCounter:
 
     def __init__(self, row_format: RowFormat) -> None:
         self.open_quote: OpenQuote | None = None
-        """The first quote behind which rows are swallowed."""
+        """The first quote that swallows the rows after it."""
         self.line_breaks = 0
         """Line breaks within quotes, which are part of a value."""
         self.first_line_break = 0

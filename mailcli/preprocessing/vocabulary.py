@@ -18,7 +18,7 @@ Codes = NDArray[np.int64]
 
 
 class VocabularyBuilder:
-    """One vocabulary in the making: values become codes (`codes`), are collected (`see`), and get ids (`ids`).
+    """Builds one vocabulary: values become codes (`codes`), are collected (`see`), and get ids (`ids`).
 
     Whole numbers are their own codes; texts get codes in order of appearance, so that long columns hold only numbers.
     Ids ascend with the value, so they do not depend on the order of rows, files or buckets. Values seen in training

@@ -14,13 +14,13 @@ from mailcli.utils.parsing import none_if_nan
 
 #: The sources that are compared with the user's own v̂, and the heads of their columns.
 _COLUMNS = {"other": "another's v̂", "permuted": "permuted", "mean": "mean v", "none": "v = 0", "real": "real v"}
-_NOT_SHOWN = " †"
+_NOT_PERSONAL_MARK = " †"
 #: Explains the columns and the mark; a document of several tables has it once.
 AUDIT_LEGEND = (
     "audit: new users ranked by the same weights with another new user's v̂ (permuted: attributes as well), the mean v "
     "of old users, none, and their real v; differences from the metric with their own v̂; ±: half of the "
-    f"95% interval over users; {_NOT_SHOWN.strip()} = no evidence that v̂ is personal: another user's costs nothing "
-    "significant"
+    f"95% interval over users; {_NOT_PERSONAL_MARK.strip()} = no evidence that v̂ is personal: another user's costs "
+    "nothing significant"
 )
 
 
@@ -91,7 +91,7 @@ def audit_block(audits: Sequence[NamedAudit], title: str, notes: Sequence[str]) 
 
 
 def _name(row: NamedAudit) -> str:
-    return row.name + _NOT_SHOWN if row.audit.is_personal is False else row.name
+    return row.name + _NOT_PERSONAL_MARK if row.audit.is_personal is False else row.name
 
 
 def _cell(difference: AuditDifference) -> TextCell:
@@ -106,13 +106,13 @@ def _cell(difference: AuditDifference) -> TextCell:
 
 def verdicts(audits: Sequence[NamedAudit]) -> str:
     """Which rows are shown to generate behavior that is personal, and which are not, in one sentence."""
-    verdicts = {
+    text_of_verdict = {
         True: "v̂ is personal",
         False: "no evidence that v̂ is personal (another user's costs nothing significant)",
         None: "whether v̂ is personal is unknown, AUC and GAUC being undefined",
     }
-    names = {verdict: [row.name for row in audits if row.audit.is_personal is verdict] for verdict in verdicts}
-    return "; ".join(f"{verdicts[verdict]}: {listed(own)}" for verdict, own in names.items() if own)
+    names = {verdict: [row.name for row in audits if row.audit.is_personal is verdict] for verdict in text_of_verdict}
+    return "; ".join(f"{text_of_verdict[verdict]}: {listed(own)}" for verdict, own in names.items() if own)
 
 
 def _records(audits: Sequence[NamedAudit]) -> list[dict[str, Any]]:

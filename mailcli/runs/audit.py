@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.metrics.bootstrap import DRAWS_SEED, MIN_AUDIT_DRAWS, WeightedMetrics, resample
+from mailcli.metrics.bootstrap import MIN_AUDIT_DRAWS, WeightedMetrics, resampled_metrics
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.damage import NPZ_ERRORS
 from mailcli.utils.files import write_atomically
-from mailcli.utils.progress import progress
 
 #: What new users' impressions are scored with, and how tables name it.
 SOURCES = {
@@ -70,11 +69,7 @@ def measure_audit(audited: AuditScores, users: int, draws: int = DRAWS) -> RunAu
     samples = [WeightedMetrics(audited.users, audited.clicks, audited.scores[source], users) for source in SOURCES]
     everyone = np.ones(users, np.int64)
     values = np.array([(sample.auc(everyone), sample.gauc(everyone)) for sample in samples])
-    drawn = np.empty((draws, len(samples), 2), np.float32)
-    with progress("drawing users", draws, "draws") as advance:
-        for number, metrics in enumerate(resample(samples, users, draws, DRAWS_SEED)):
-            drawn[number] = metrics
-            advance(1)
+    drawn = resampled_metrics(samples, users, draws).astype(np.float32)
     return RunAudit(len(np.unique(audited.users)), values, drawn)
 
 

@@ -54,6 +54,11 @@ def checkpoint_files(folder: Path) -> dict[int, Path]:
     return {steps: paths[steps] for steps in sorted(paths, reverse=True)}
 
 
+def is_trained(run: RunFolder) -> bool:
+    """Whether training has come to its end: only then do the best epoch's weights outlive the checkpoints."""
+    return run.weights.is_file() and not checkpoint_files(run.checkpoints)
+
+
 def delete_checkpoints(folder: Path) -> None:
     """Delete all checkpoints in a folder; the best epoch, which may be there as well, stays."""
     for path in checkpoint_files(folder).values():

@@ -14,7 +14,7 @@ from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
-from mailcli.runs.checkpoints import checkpoint_files, newest_state
+from mailcli.runs.checkpoints import is_trained, newest_state
 from mailcli.runs.environment import TIME_FORMAT
 from mailcli.runs.folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, RunFolder, lock_of
 from mailcli.runs.history import VALIDATED_STEP
@@ -105,9 +105,7 @@ def _unfinished(run: RunFolder) -> tuple[str, int | None, int | None]:
     state = newest_state(run.checkpoints)
     if state:
         return STOPPED, state.epoch, state.steps
-    # The best epoch's weights outlive the checkpoints, also unreadable ones, only where training has come to its end.
-    is_trained = run.weights.is_file() and not checkpoint_files(run.checkpoints)
-    return UNTESTED if is_trained else STOPPED, None, None
+    return UNTESTED if is_trained(run) else STOPPED, None, None
 
 
 def check_deletable(folder: Path) -> None:

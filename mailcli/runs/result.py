@@ -1,4 +1,4 @@
-"""result.json of a finished run, read and checked."""
+"""result.json of a finished run: how it begins, and how it is read and checked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.config import RunConfig
+from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.parsing import is_number, read_json
@@ -17,6 +18,16 @@ _COUNTS = ("impressions", "clicks", "users")
 _UNBOUNDED_METRICS = ("log loss", "NE")
 #: Results of older versions lack it.
 _CALIBRATION_ERROR = "ECE"
+
+
+def result_head(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    """The entries of result.json that say which run it is, and on what data."""
+    return {
+        "cell": config.cell,
+        "seed": config.seed,
+        "protocol": config.protocol,
+        "dataset": dataset.display_name,
+    }
 
 
 def read_result(path: Path, config: RunConfig) -> dict[str, Any]:

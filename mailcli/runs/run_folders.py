@@ -42,7 +42,7 @@ def _seed(folder: Path) -> tuple[int, str]:
 
 
 def check_is_run(folder: Path, names: Collection[str] = (CONFIG, RESULT)) -> None:
-    """Refuse a folder that is not that of a run, finished or not (MailError): it has none of some files."""
+    """Refuse a folder that holds none of the given files of a run, finished or not (MailError)."""
     if not folder.exists():
         raise MailError(
             f"{folder}: there is no such folder.{suggest_folder(folder)} Expected one made by `mail train`."

@@ -108,9 +108,9 @@ class ImpressionBatches:
                 f"attributes, and {reason}."
             )
         in_buckets = bucketed_fields(self._dataset)
-        given = [column.name for column in required if column.name in in_buckets]
-        if given:
-            logger.warning(bucket_note(self._dataset, given))
+        bucket_columns = [column.name for column in required if column.name in in_buckets]
+        if bucket_columns:
+            logger.warning(bucket_note(self._dataset, bucket_columns))
 
     def check(self, rows: int) -> int:
         """The number of rows; every fault in the file is reported before anything is scored (MailError)."""
@@ -148,14 +148,14 @@ class ImpressionBatches:
         time = self._times(piece, cast, first_row, faults)
         notes.add_times(time)
         user, item = self._users(raw_user), self._items(raw_item)
-        is_stranger = user < 0
+        is_unknown_user = user < 0
         context = look_up(self._context, piece, cast, time, np.ones(len(piece), bool), notes)
         profile = None
         if self._missing_profile:
-            is_unknown = pc.and_(pa.array(is_stranger), raw_user.is_valid())
-            faults.add("user", self._expected_user(), is_unknown, piece.column("user"), first_row)
+            is_given_but_unknown = pc.and_(pa.array(is_unknown_user), raw_user.is_valid())
+            faults.add("user", self._expected_user(), is_given_but_unknown, piece.column("user"), first_row)
         else:
-            profile = look_up(self._profile, piece, cast, time, is_stranger, notes)
+            profile = look_up(self._profile, piece, cast, time, is_unknown_user, notes)
         return _LookedUpRows(user, item, raw_user, raw_item, time, context, profile)
 
     def _times(

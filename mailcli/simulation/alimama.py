@@ -22,7 +22,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, did_you_mean
-from mailcli.preprocessing.engines.duckdb import literal, pattern_of
+from mailcli.preprocessing.duckdb_sql import literal, pattern_of
 from mailcli.preprocessing.simulated_marker import MARKER, write_marker
 from mailcli.simulation.alimama_tables import TableChunk, draw_ads, draw_chunks
 from mailcli.simulation.ceilings import Ceilings, CeilingScores

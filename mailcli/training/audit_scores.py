@@ -44,7 +44,7 @@ def audit_run(run: RunFolder, model: TwoTower, dataset: Dataset, splits: Mapping
     users = dataset.column("test", "user")[rows].astype(np.int64)
     if len(np.unique(users)) < 2:
         raise NotMeasurableError(f"{run.folder}: fewer than two new users of the test split have behavior.")
-    with_histories = test._replace(rows=rows, new=np.zeros_like(test.new))
+    with_histories = test._replace(rows=rows).with_all_histories()
     # Every impression is ranked once with each source: a batch is then as large as one of training.
     batches = Batches(dataset, with_histories, config.history, max(1, config.batch_size // len(SOURCES)))
     others = another_user(users, config.seed)

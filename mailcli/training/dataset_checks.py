@@ -11,11 +11,11 @@ from mailcli.errors import MailError
 def checked_views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
     """The splits of a run (MailError if one has no impressions, or the draw leaves no new or no old users for it).
 
-    The draw is of all users of the dataset: whom the test split shows is not read before training has ended.
+    The draw is made from all users of the dataset: which users the test split shows is not read before training ends.
     """
     splits = views(dataset, config)
     for name, view in splits.items():
-        masks = (view.new, view.plays_new)
+        masks = (view.new, view.treated_as_new)
         nobody_new = not any(mask.any() for mask in masks) and (name != "train" or config.train_as_new > 0)
         if not len(view.rows) or any(mask.all() for mask in masks) or nobody_new:
             raise MailError(

@@ -12,10 +12,9 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, old_impressions
 from mailcli.errors import DivergedError, MailError
 from mailcli.metrics.auc import auc, gauc
-from mailcli.metrics.bootstrap import DRAWS_SEED, WeightedMetrics, resample
+from mailcli.metrics.bootstrap import WeightedMetrics, resampled_metrics
 from mailcli.metrics.calibration import CALIBRATION_METRICS, calibration
 from mailcli.utils.parsing import none_if_nan
-from mailcli.utils.progress import progress
 
 #: For each column of a Scorer's output: the prefix of its metrics' names, and its label.
 LABELS = (("", "click"), ("CTCVR", "conversion"))
@@ -94,11 +93,7 @@ def measure_draws(dataset: Dataset, view: View, scores: NDArray[np.floating], dr
         for prefix, label, column in _labeled_scores(dataset, view, scores)
         for name, group in groups.items()
     }
-    values = np.empty((draws, len(samples), 2))
-    with progress("drawing users", draws, "draws") as advance:
-        for number, metrics in enumerate(resample(list(samples.values()), len(users), draws, DRAWS_SEED)):
-            values[number] = metrics
-            advance(1)
+    values = resampled_metrics(list(samples.values()), len(users), draws)
     by_group: Draws = {name: {} for name in groups}
     for (name, prefix), (aucs, gaucs) in zip(samples, values.transpose(1, 2, 0), strict=True):
         by_group[name] |= {f"{prefix} AUC".strip(): aucs, f"{prefix} GAUC".strip(): gaucs}

@@ -36,14 +36,14 @@ def generates_nothing(run: RunFolder) -> NotMeasurableError:
 
 
 def have_hidden_behavior(run: RunFolder, dataset: Dataset, view: View) -> Mask:
-    """[impressions of the view], those of drawn new users with behavior.
+    """[impressions of the view], those of drawn new users with behavior; the view is one of the test split.
 
     Raises:
         NotMeasurableError: there are none, or all have the same label.
     """
-    user, click = (dataset.column("test", name)[view.rows] for name in ("user", "click"))
-    chosen: Mask = view.new[user] & (dataset.earlier_behaviors("test")[view.rows] > 0)
-    clicks, impressions = int(click[chosen].sum()), int(chosen.sum())
+    user, click = (dataset.column(view.split, name)[view.rows] for name in ("user", "click"))
+    has_hidden_behavior: Mask = view.new[user] & (dataset.earlier_behaviors(view.split)[view.rows] > 0)
+    clicks, impressions = int(click[has_hidden_behavior].sum()), int(has_hidden_behavior.sum())
     if not impressions:
         raise NotMeasurableError(f"{run.folder}: no user drawn as new has behavior before a test impression.")
     if clicks in {0, impressions}:
@@ -51,11 +51,11 @@ def have_hidden_behavior(run: RunFolder, dataset: Dataset, view: View) -> Mask:
             f"{run.folder}: all test impressions of drawn new users with behavior have the same label, so there is no "
             "AUC."
         )
-    return chosen
+    return has_hidden_behavior
 
 
 def another_user(users: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """[N], for the user of each impression another one of them, the same for all impressions of a user.
+    """[N], another user for each impression, the same for all impressions of a user.
 
     The users are shuffled into a ring, and each gets the next one: nobody gets themselves, and everyone is used once.
     """

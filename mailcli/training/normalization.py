@@ -78,8 +78,8 @@ class NormalizationStatistics:
     def _forward_in_training(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One pass without an update of weights; every normalization stores its batch's moments.
 
-        By `call`, which hides what a method hides in a training step: Keras' `__call__` would tell the cold-start
-        method's layers to drop out, too.
+        Calls `call` directly: it hides what the method hides in a training step, whereas Keras' `__call__` would also
+        switch on dropout in the method's layers.
         """
         is_distributed = distribute.is_distributed()
         rows = distribute.exchange_row_counts(tf.shape(batch["click"])[0]) if is_distributed else nullcontext()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset, open_dataset
@@ -82,7 +80,7 @@ class Predictor:
     @property
     def test_with_all_histories(self) -> View:
         """The test split without a draw: every user keeps their history."""
-        return self.test._replace(new=np.zeros_like(self.test.new))
+        return self.test.with_all_histories()
 
     def batches(self, view: View | None = None) -> Batches:
         """A view, by default the test split, in batches of the run's size."""

@@ -25,6 +25,7 @@ from mailcli.runs.audit import RunAudit, measure_audit
 from mailcli.runs.checkpoints import delete_checkpoints
 from mailcli.runs.environment import environment
 from mailcli.runs.folder import RunFolder
+from mailcli.runs.result import result_head
 from mailcli.training import collectives, trackers
 from mailcli.training.audit_scores import audit_run
 from mailcli.training.behavior_vectors import start_from_behaviors
@@ -73,7 +74,12 @@ def train(
         Interrupted: by Ctrl-C; run again to resume from the checkpoint that was then written.
     """
     try:
-        with run.lock(), dataset.changes_reported(), own_code_errors(run.config, dataset), _memory(run.config):
+        with (
+            run.lock(),
+            dataset.changes_reported(),
+            own_code_errors(run.config, dataset),
+            _memory_errors(run.config),
+        ):
             return _train(run, dataset, baseline, checkpoint_minutes, warm_start)
     finally:
         clear_custom_gradients()
@@ -91,14 +97,19 @@ def train_for_validation(
         MailError, DivergedError, Interrupted: as `train`.
     """
     try:
-        with run.lock(), dataset.changes_reported(), own_code_errors(run.config, dataset), _memory(run.config):
+        with (
+            run.lock(),
+            dataset.changes_reported(),
+            own_code_errors(run.config, dataset),
+            _memory_errors(run.config),
+        ):
             return _train_to_the_end(run, dataset, baseline, checkpoint_minutes).best
     finally:
         clear_custom_gradients()
 
 
-def _memory(config: RunConfig) -> AbstractContextManager[None]:
-    """Says what makes the arrays of a step smaller."""
+def _memory_errors(config: RunConfig) -> AbstractContextManager[None]:
+    """Within the block, an out-of-memory error says which settings to lower."""
     return out_of_memory_in_one_line(
         config.cell,
         "Set a smaller batch_size, history or embedding_dim, or smaller options of the ranker or the method",
@@ -196,10 +207,7 @@ def _finish(
     scores = trained.scorer(test, "scoring test")
     cost = _cost(trained, time.monotonic() - began_scoring, len(scores))
     result = {
-        "cell": config.cell,
-        "seed": config.seed,
-        "protocol": config.protocol,
-        "dataset": dataset.display_name,
+        **result_head(config, dataset),
         **trained.best,
         **({"curve": run.validation_curve()} if trained.loop else {}),
         "test": measure(dataset, test.view, scores),

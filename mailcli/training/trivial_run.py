@@ -15,6 +15,7 @@ from mailcli.data.protocol import View
 from mailcli.errors import Interrupted
 from mailcli.runs.environment import environment
 from mailcli.runs.folder import RunFolder
+from mailcli.runs.result import result_head
 from mailcli.training import trackers
 from mailcli.training.dataset_checks import checked_views
 from mailcli.training.evaluate import measure
@@ -60,10 +61,7 @@ def _train(run: RunFolder, dataset: Dataset) -> dict[str, Any]:
     validation = measure(dataset, *scored["validation"])
     run.log([{"validation": validation}])
     result = {
-        "cell": config.cell,
-        "seed": config.seed,
-        "protocol": config.protocol,
-        "dataset": dataset.display_name,
+        **result_head(config, dataset),
         "validation": validation,
         "test": measure(dataset, *scored["test"]),
     }

@@ -17,7 +17,7 @@ class TrivialModel(ABC):
     """A trivial row.
 
     It may use the training split's impressions (`view.rows`) and the behaviors before them, those of `view.new` users
-    excepted. `plays_new` and `plays_unknown` are for networks: here every training impression counts as it is.
+    excepted. `treated_as_new` and `without_id` are for networks: here every training impression counts as it is.
     """
 
     @abstractmethod

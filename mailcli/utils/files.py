@@ -37,7 +37,7 @@ def remove_partials(folder: Path) -> None:
 
 
 def remove_partials_of(path: Path) -> None:
-    """Delete what a kill left of writing this file or folder. No other process may be writing it: use a FolderLock."""
+    """Delete partial copies of this file or folder that a killed process left; lock its folder first (FolderLock)."""
     for left in path.parent.glob(f"{PARTIAL_PREFIX}*"):
         if left.name != path.name and final_name(left.name) == path.name:
             remove(left)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-#: Keras' own defaults, as of all runs so far.
+#: Keras' own defaults, with which all runs so far were made.
 _FLOATX, _EPSILON, _IMAGE_DATA_FORMAT = "float32", 1e-7, "channels_last"
 #: Environment variables that would change Keras' behavior.
 _SETTINGS = ("KERAS_NNX_ENABLED", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")

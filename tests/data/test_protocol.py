@@ -83,7 +83,7 @@ def test_a_continued_run_knows_the_ids_of_others_and_none_that_it_never_trained(
     old = np.flatnonzero(~views(tiny, strict)["test"].new)[:3]
     view = views(tiny, strict)["train"]
     drawn = np.arange(tiny.counts["train"])
-    is_hidden = view.plays_new | view.plays_unknown
+    is_hidden = view.treated_as_new | view.without_id
     rows = {old[0]: drawn[is_hidden][0], old[2]: drawn[~is_hidden][0]}
     dataset = Sampled(tiny.folder)
     # All other impressions are of a new user, and so not of the training split.

@@ -63,14 +63,14 @@ def test_the_id_column_counts_the_values_of_fields_before_it() -> None:
     assert (later.id_index, later.id_column) == (2, 4)
 
 
-def test_a_hidden_row_is_what_protocol_strict_makes_of_an_impression_that_plays_new(tiny: Dataset) -> None:
+def test_a_hidden_row_is_what_protocol_strict_makes_of_an_impression_that_treated_as_new(tiny: Dataset) -> None:
     config = make_config([{"data": "tiny", "history": 10, "protocol": "strict"}])
     view = views(tiny, config)["train"]
-    everyone, nobody = np.ones_like(view.plays_new), np.zeros_like(view.plays_new)
+    everyone, nobody = np.ones_like(view.treated_as_new), np.zeros_like(view.treated_as_new)
     rows = view.rows[:50]
     as_new, as_old = (
-        Batches(tiny, view._replace(plays_new=plays_new, plays_unknown=nobody), 10, 50).gather(rows)
-        for plays_new in (everyone, nobody)
+        Batches(tiny, view._replace(treated_as_new=treated_as_new, without_id=nobody), 10, 50).gather(rows)
+        for treated_as_new in (everyone, nobody)
     )
     assert as_old["actions"].any()
     ids = [field.vocabulary for field in tiny.schema.group("attributes")].index(tiny.schema.user)

@@ -70,7 +70,7 @@ def test_the_methods_that_need_old_users(tiny: Dataset, monkeypatch: pytest.Monk
 def test_everybody_with_behavior_is_drawn_as_new(
     data_dir: Path, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(View, "is_new", lambda self, user, rows: self.plays_new[rows] | True)
+    monkeypatch.setattr(View, "is_new", lambda self, user, rows: self.treated_as_new[rows] | True)
     seen = np.count_nonzero(tiny.earlier_behaviors("train"))
     assert f", {seen} have earlier behavior, and none of these " in refusal(data_dir, tmp_path / "runs", "metaemb")
 

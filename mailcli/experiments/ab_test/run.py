@@ -18,8 +18,8 @@ from mailcli.simulation.ground_truth import Truth
 
 #: Users whose pages are ranked at once (ours: about 100 MB with 100 candidates).
 USERS_AT_ONCE = 20_000
-#: The second number of the generator's seed for each draw (ours). The simulator, maybe with the same seed, has 0 to
-#: 4, which is also that of the Sobol points of simulation/ceilings.py: kept numbers depend on it.
+#: The second number of the generator's seed for each draw (ours). Those of the simulator, which may have the same seed,
+#: are 0 to 4. _PAGES repeats the 4 of simulation/ceilings.py: kept results depend on it.
 _PAGES, _RANKING, _ANSWERS = 4, 5, 6
 ARMS = ("A", "B")
 GROUPS = ("new", "old", "all")

@@ -183,7 +183,7 @@ def _train_in_turn(
         train_alone: trains a run on the chief only.
 
     Raises:
-        MailError: one of them cannot be trained so; before any is.
+        MailError: one of them cannot be trained this way; raised before any is trained.
     """
     from mailcli.models import distribute
     from mailcli.models.factory import is_two_stage

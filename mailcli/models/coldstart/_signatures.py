@@ -1,4 +1,4 @@
-"""What attributes say of a user besides the id: signatures, and two-stage methods that read them."""
+"""What attributes other than the id say about a user: signatures, and two-stage methods that read them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def signature_size(spec: Spec) -> int:
 
 
 def signature(attributes: Tensor, id_index: int) -> Tensor:
-    """All attributes [B, n_a, d] but the user id, concatenated, [B, (n_a - 1) d]; an id says nothing of other users."""
+    """All attributes [B, n_a, d] but the user id, as [B, (n_a - 1) d]; an id says nothing about other users."""
     indices = [index for index in range(attributes.shape[1]) if index != id_index]
     return tf.reshape(tf.gather(attributes, indices, axis=1), [-1, len(indices) * attributes.shape[2]])
 

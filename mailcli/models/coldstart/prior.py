@@ -68,7 +68,7 @@ class ColdStart(ColdStartMethod):
 
     Args:
         groups: whether to add the means by attribute group and category. Categories are the target's fields with at
-            most half as many values as there are items.
+            most half as many values as the training split has items (the row `attribute-category` counts all items).
         folds: how many folds of users (ours).
     """
 

@@ -19,9 +19,7 @@ PART_BYTES = 1 << 24
 
 def parts(shape: tuple[int, ...], itemsize: int) -> Iterator[NDArray[np.int64]]:
     """The numbers of the rows of an array with at least one axis, in parts of about PART_BYTES each; at least one."""
-    row_bytes = itemsize
-    for size in shape[1:]:
-        row_bytes *= size
+    row_bytes = itemsize * math.prod(shape[1:])
     step = max(PART_BYTES // max(row_bytes, 1), 1)
     return (np.arange(start, min(start + step, shape[0])) for start in range(0, max(shape[0], 1), step))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ from sqlframe.duckdb import DuckDBSession
 from sqlframe.duckdb import functions as duckdb_functions
 
 from mailcli.errors import MailError
+from mailcli.preprocessing.duckdb_sql import literal, paths_literal, pattern_of
 from mailcli.preprocessing.engines._base import (
     LONGEST_ERROR,
     BrokenLine,
@@ -37,28 +37,6 @@ _CSV = """header = true, auto_detect = false, delim = ',',
     quote = '', ignore_errors = true, store_rejects = true,
     -- A missing field is null, an empty one is not: no file contains the text that stands for null.
     null_padding = true, nullstr = '\x01'"""
-
-
-def literal(text: Path | str) -> str:
-    """A string as an SQL literal."""
-    return "'" + str(text).replace("'", "''") + "'"
-
-
-def pattern_of(path: Path) -> str:
-    """A pattern that matches only this file."""
-    pattern = glob.escape(str(path))
-    # In a pattern, DuckDB takes a backslash for the end of a folder's name, so it is a range of characters.
-    return pattern if pattern == str(path) else pattern.replace("\\", "[[-]]")
-
-
-def paths_literal(paths: Iterable[Path]) -> str:
-    """Files as an SQL list; DuckDB would take characters of their names for patterns."""
-    return f"[{', '.join(literal(pattern_of(path)) for path in paths)}]"
-
-
-def identifier(column: str) -> str:
-    """A column's name as a quoted SQL identifier."""
-    return '"' + column.replace('"', '""') + '"'
 
 
 class Engine(DataEngine):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.duckdb_sql import literal
 from mailcli.preprocessing.raw_file import relative_name
 from mailcli.preprocessing.schema_file.definition import ColumnRef, SchemaFile, SplitDefinition
 from mailcli.preprocessing.schema_file.locate import FilesByRole, LocatedFiles, files_of, missing_columns

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.duckdb_sql import literal
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 
 #: What Hive and Spark write for a missing value.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mailcli.data.derivations import DAY, DAYS_PER_WEEK
-from mailcli.preprocessing.engines.duckdb import identifier, literal
+from mailcli.data.derivations import DAY
+from mailcli.preprocessing.duckdb_sql import identifier, literal
 from mailcli.preprocessing.schema_file.definition import SplitDefinition, utc_seconds
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.table import SqlTable
-from mailcli.preprocessing.schema_file.tables import DRAW, SPLIT, SchemaTables
+from mailcli.preprocessing.schema_file.tables import DRAW, SPLIT, SchemaTables, local_time_sql
 
 #: Guards against the rounding of count x share, e.g. 100 x 0.29 (ours).
 _ROUNDING = 1e-9
@@ -35,8 +35,7 @@ def split_sql(tables: SchemaTables, impressions: SqlTable, keep_rejects: bool) -
         starts = (utc_seconds(moment, time.offset) for moment in (split.validation_from, split.test_from))
         return f"SELECT *, {_code('time', *starts)} AS split FROM ({rows})"
     if split.by == "day":
-        # A week is added so that a local time before 1970 is not negative, which SQL would round the other way.
-        day = f"((time + {time.offset + DAYS_PER_WEEK * DAY}) // {DAY})"
+        day = f"({local_time_sql('time', time.offset)} // {DAY})"
         last = f"(SELECT max({day}) FROM ({impressions.sql(keep_rejects=False)}) WHERE fault IS NULL)"
         first_days = [
             f"({last} - {int(days) - 1})" for days in (split.validation_size + split.test_size, split.test_size)

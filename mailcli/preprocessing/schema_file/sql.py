@@ -8,7 +8,7 @@ from dataclasses import replace
 import duckdb
 import pyarrow as pa
 
-from mailcli.preprocessing.engines.duckdb import identifier, literal, paths_literal
+from mailcli.preprocessing.duckdb_sql import identifier, literal, paths_literal
 from mailcli.preprocessing.raw_file import KEPT_CHARACTERS
 from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_file.locate import LocatedFiles

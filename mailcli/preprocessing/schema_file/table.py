@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from mailcli.preprocessing.engines.duckdb import identifier, literal
+from mailcli.preprocessing.duckdb_sql import identifier, literal, sql_tuple
 from mailcli.preprocessing.extracted_tables import FILTERED
 from mailcli.preprocessing.schema_file.definition import ColumnRef
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
 from mailcli.preprocessing.schema_file.sql import numbered, parquet_line, select_text
-from mailcli.preprocessing.schema_file.typed_columns import TypedColumns, sql_tuple
+from mailcli.preprocessing.schema_file.typed_columns import TypedColumns
 from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
 
 #: A column with the text of another column; no field has a point in its name.

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from mailcli.data.derivations import DAY, DAYS_PER_WEEK, HOUR
-from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.duckdb_sql import literal
 from mailcli.preprocessing.schema_file.copies import with_copies
 from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TimeDefinition
 from mailcli.preprocessing.schema_file.file_checks import file_faults, named_columns, splits_of_file
@@ -224,9 +224,13 @@ def _add_code(
     table.checks.append(RowCheck((column,), f"one of {', '.join(map(repr, codes))}", f"{sql} IS NULL", hint))
 
 
+def local_time_sql(time: str, offset: int) -> str:
+    """SQL for a time in seconds of local time, plus a week: SQL would round a negative number the other way."""
+    return f"({time} + {offset + DAYS_PER_WEEK * DAY})"
+
+
 def _clock(clock: str, time: str, definition: TimeDefinition | None) -> str:
     """The hour of the day, or the day of the week counted from Thursday, 1970-01-01, in local time."""
-    # A week is added so that a local time before 1970 is not negative, which SQL would round the other way.
-    local = f"({time} + {(definition.offset if definition else 0) + DAYS_PER_WEEK * DAY})"
+    local = local_time_sql(time, definition.offset if definition else 0)
     value = f"{local} % {DAY} // {HOUR}" if clock == "hour" else f"{local} // {DAY} % {DAYS_PER_WEEK}"
     return f"({value})::INTEGER"

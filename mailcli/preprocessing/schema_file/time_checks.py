@@ -22,8 +22,8 @@ def time_faults(schema: SchemaFile, files: FilesByRole, faults: Sequence[str]) -
         and _is_local(schema, files, "behaviors", behavior_time)
     ):
         return [
-            f"behaviors.time.utc_offset = '{_utc_offset(behavior_time.offset)}': expected "
-            f"'{_utc_offset(time.offset)}' as in impressions.time, because both are local times. Leave it out, or "
+            f"behaviors.time.utc_offset = '{_offset_text(behavior_time.offset)}': expected "
+            f"'{_offset_text(time.offset)}' as in impressions.time, because both are local times. Leave it out, or "
             "write the offset into one of the texts and read it with %z in its format"
         ]
     both = [files_of(schema, files, role) for role in ("impressions", "behaviors")]
@@ -48,6 +48,7 @@ def _is_local(schema: SchemaFile, files: FilesByRole, role: str, time: TimeDefin
     return bool(time.format) and not time.zoned
 
 
-def _utc_offset(seconds: int) -> str:
+def _offset_text(seconds: int) -> str:
+    """`+08:00`, as `utc_offset` is written."""
     minutes = abs(seconds) // 60
     return f"{'-' if seconds < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.duckdb_sql import literal, sql_tuple
 from mailcli.preprocessing.schema_file.definition import (
     COMPARISONS,
     TIME_LIMIT,
@@ -234,8 +234,3 @@ def bucket_sql(number: str, edges: Sequence[float]) -> str:
     """The bucket of a number: how many of the edges it reaches."""
     ends = ", ".join(map(repr, map(float, edges)))
     return f"(CASE WHEN {number} IS NOT NULL THEN len(list_filter([{ends}], lambda edge: {number} >= edge)) END)"
-
-
-def sql_tuple(texts: Sequence[str]) -> str:
-    """Texts as SQL has them behind IN."""
-    return f"({', '.join(map(literal, texts))})"

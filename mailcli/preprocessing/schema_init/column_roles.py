@@ -25,7 +25,7 @@ from mailcli.preprocessing.schema_init.row_dependence import determined_by
 def recognize_columns(
     files: tuple[FileSample, ...], columns: tuple[ColumnProfile, ...], given: Mapping[str, str]
 ) -> RecognizedTable:
-    """A table with the roles that the names of its columns tell, or that are given."""
+    """A table with the roles that are given, or that its column names imply."""
     table = RecognizedTable(files, columns)
     for role, name in given.items():
         column = next((column for column in columns if column.name == name), None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from mailcli.preprocessing.engines.duckdb import identifier, literal, pattern_of
+from mailcli.preprocessing.duckdb_sql import identifier, literal, pattern_of
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mailcli.preprocessing.engines.duckdb import literal, pattern_of
+from mailcli.preprocessing.duckdb_sql import literal, pattern_of
 from mailcli.preprocessing.schema_file.definition import UNITS
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile

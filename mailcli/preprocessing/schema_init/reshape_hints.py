@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.duckdb_sql import literal
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.duckdb_command import copy_command, output_path, source, sql_name
 from mailcli.preprocessing.schema_init.history_command import history_command

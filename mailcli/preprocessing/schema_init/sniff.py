@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.engines.duckdb import literal, pattern_of
+from mailcli.preprocessing.duckdb_sql import literal, pattern_of
 from mailcli.preprocessing.schema_file.folders import example_pattern
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_file.text_file import repeated_name

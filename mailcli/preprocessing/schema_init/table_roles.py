@@ -123,7 +123,7 @@ def group_tables(files: Sequence[FileSample], given: Mapping[str, str] | None = 
 
 
 def _recognize_log_by_values(tables: list[RecognizedTable]) -> list[RecognizedTable]:
-    """The tables, of which the one that is most likely the log has the roles that its values tell."""
+    """The tables; the one that is most likely the log gets the roles that its values imply."""
     logs = [table for table in tables if _may_be_log(table)]
     if not logs:
         return tables

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.duckdb_sql import literal
 from mailcli.preprocessing.schema_file.definition import ColumnRef
 from mailcli.preprocessing.schema_file.raw_file import RowCheck
 from mailcli.preprocessing.schema_file.read import parse_schema

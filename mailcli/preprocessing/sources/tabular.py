@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mailcli.data.schema import Field, Group, Schema
 from mailcli.errors import MailError, shorten
+from mailcli.preprocessing.duckdb_sql import identifier, literal
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
-from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.extracted_tables import UNNESTED
 from mailcli.preprocessing.links import Link, check_link
 from mailcli.preprocessing.raw_file import locate_first

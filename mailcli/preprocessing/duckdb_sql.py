@@ -1,0 +1,34 @@
+"""Names, strings and lists of files as DuckDB's SQL writes them."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def literal(text: Path | str) -> str:
+    """A string as an SQL literal."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def pattern_of(path: Path) -> str:
+    """A pattern that matches only this file."""
+    pattern = glob.escape(str(path))
+    # In a pattern, DuckDB takes a backslash for the end of a folder's name, so it is a range of characters.
+    return pattern if pattern == str(path) else pattern.replace("\\", "[[-]]")
+
+
+def paths_literal(paths: Iterable[Path]) -> str:
+    """Files as an SQL list; DuckDB would take characters of their names for patterns."""
+    return f"[{', '.join(literal(pattern_of(path)) for path in paths)}]"
+
+
+def identifier(column: str) -> str:
+    """A column's name as a quoted SQL identifier."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def sql_tuple(texts: Sequence[str]) -> str:
+    """Texts as SQL has them behind IN."""
+    return f"({', '.join(map(literal, texts))})"
