@@ -80,7 +80,7 @@ class _Collected:
             alias = "" if value.__name__ == name else f" as {name}"
             self._imports.add(f"from {value.__module__} import {value.__name__}{alias}")
         elif _is_constant(value):
-            self._constants[name] = f"{name} = {value!r}"
+            self._constants[name] = f"{name} = {_literal(value)}"
         else:
             raise MailError(
                 f"{self._title}: uses '{name}' of the notebook or script, {shorten(value)}, which a module's text "
@@ -148,6 +148,19 @@ def _is_importable(value: Any) -> bool:
         return getattr(import_module(module), name, None) is value
     except ImportError:
         return False
+
+
+def _literal(value: Any) -> str:
+    """The text of a constant, the same in every session: `repr` shows a set in an order that changes."""
+    if isinstance(value, set) and value:
+        return f"{{{', '.join(sorted(map(_literal, value)))}}}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_literal(key)}: {_literal(entry)}' for key, entry in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)
 
 
 def _is_constant(value: Any) -> bool:

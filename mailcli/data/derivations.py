@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from mailcli.data.schema import Group
+from mailcli.utils.parsing import numbers_among
 
 #: Fields that may follow from the time.
 CLOCKS = ("hour", "weekday")
@@ -31,6 +32,11 @@ class Derivation:
     """Seconds since 1970 at which an hour 0 of a weekday 0 begins."""
     missing: tuple[str, ...] = ()
     """Strings that stand for a missing value, besides the empty one."""
+
+    @property
+    def missing_numbers(self) -> list[float]:
+        """The numbers among `missing`."""
+        return numbers_among(self.missing)
 
     @property
     def edges_text(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.matrix import make_row, with_baselines
 from mailcli.reporting.rows import Row
 from mailcli.runs.checksums import SUMS, copy_sums
-from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, RunFolder, check_finished_files
+from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, RunFolder
 from mailcli.runs.opening import open_run
 from mailcli.runs.origin import check_same_origin
 from mailcli.utils.files import make_folder_atomically
@@ -28,7 +29,7 @@ ARCHIVED = (CONFIG, ENVIRONMENT, AUDIT, RESULT)
 def archive_runs(experiment: Experiment, runs: Path, archive: Path) -> tuple[list[Row], list[RunFolder]]:
     """The rows of an experiment and all runs behind them, with baselines, from the archive.
 
-    The small files of finished runs in `runs` are copied to the archive first.
+    The small files of finished runs in `runs` are copied to the archive, once all runs are known to fit.
 
     Args:
         experiment: the experiment.
@@ -40,23 +41,29 @@ def archive_runs(experiment: Experiment, runs: Path, archive: Path) -> tuple[lis
     """
     configs, folders = _locate(experiment, runs, archive)
     seeds = tuple(experiment.seed_numbers())
-    archived: dict[str, RunFolder] = {}
-    missing: list[Path] = []
     baseline_of = experiment.baseline_of(configs)
-    for config in with_baselines(configs, seeds, baseline_of):
-        place = folders.folder_for(config) / config.run_path
-        _copy(runs / place, archive / place)
-        if (archive / place / RESULT).is_file():
-            archived[config.key] = _open_checked(archive / place, config)
-        else:
-            missing.append(place)
+    places = {
+        config.key: (config, folders.folder_for(config) / config.run_path)
+        for config in with_baselines(configs, seeds, baseline_of)
+    }
+    accepted: dict[str, RunFolder] = {}
+    for key, (config, place) in places.items():
+        # A run that was trained anew takes the place of its archived copy.
+        folder = next((top / place for top in (runs, archive) if (top / place / RESULT).is_file()), None)
+        if folder:
+            accepted[key] = _open_checked(folder, config)
+            if folder != archive / place:
+                # A damaged file must not take the place of a kept one.
+                _ = accepted[key].environment, accepted[key].audit
+    missing = [place for key, (_, place) in places.items() if key not in accepted]
     if missing:
-        places = f"neither in {runs} nor in {archive}" if runs != archive else f"not in {runs}"
+        searched = f"neither in {runs} nor in {archive}" if runs != archive else f"not in {runs}"
         raise MailError(
-            f"{experiment.path}: {len(missing)} of {len(missing) + len(archived)} runs are {places}, for example "
-            f"{missing[0]}. Train them with `{experiment.command}`."
+            f"{experiment.path}: {len(missing)} of {len(places)} runs are {searched}, for example {missing[0]}. Train "
+            f"them with `{experiment.command}`."
         )
-    check_same_origin(list(archived.values()))
+    check_same_origin(list(accepted.values()))
+    archived = {key: _archived(accepted[key], archive / place) for key, (_, place) in places.items()}
     rows = experiment.name_rows([make_row(config, seeds, archived, baseline_of) for config in configs])
     return rows, list(archived.values())
 
@@ -92,16 +99,20 @@ def _first_run(experiment: Experiment, folders: RunLayout, config: RunConfig) ->
     return folders.folder_for(config) / replace(config, seed=experiment.first_seed).run_path
 
 
-def _copy(run: Path, archive: Path) -> None:
-    """Copy a finished run's small files and their checksums, unless they are archived already."""
-    if not (run / RESULT).is_file() or real_path(run) == real_path(archive):
-        return
-    check_finished_files(run)
-    names = [name for name in ARCHIVED if (run / name).is_file()]
+def _archived(run: RunFolder, archive: Path) -> RunFolder:
+    """The archived copy of a finished run, made if it is missing or differs: its small files and their checksums."""
+    if real_path(run.folder) == real_path(archive):
+        return run
+    names = [name for name in ARCHIVED if (run.folder / name).is_file()]
     archived = [name for name in ARCHIVED if (archive / name).is_file()]
-    same, _, _ = filecmp.cmpfiles(run, archive, names, shallow=False)
-    if same == names == archived and (archive / SUMS).is_file():
-        return
+    same, _, _ = filecmp.cmpfiles(run.folder, archive, names, shallow=False)
+    if not (same == names == archived and (archive / SUMS).is_file()):
+        _copy(run.folder, archive, names)
+    return open_run(archive)
+
+
+def _copy(run: Path, archive: Path, names: Sequence[str]) -> None:
+    """Copy some files of a run and their checksums, in place of what is archived."""
     # At once, so that an interruption leaves the run that was archived earlier whole.
     lock = FolderLock(archive, f"{archive}: another `mail` process is archiving this run. Wait for it.")
     with lock, make_folder_atomically(archive, replace=True) as folder:
@@ -111,7 +122,7 @@ def _copy(run: Path, archive: Path) -> None:
 
 
 def _open_checked(folder: Path, config: RunConfig) -> RunFolder:
-    """An archived run; refused if it has another config (MailError)."""
+    """A finished run; refused if it has another config (MailError)."""
     run = open_run(folder)
     differ = differences(to_toml(run.config), to_toml(config))
     if differ:

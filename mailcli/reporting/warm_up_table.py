@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -152,13 +152,16 @@ def _short_note(note: str) -> str:
 
 
 def _baseline(line: WarmUpLine, lines: Sequence[WarmUpLine]) -> WarmUpLine | None:
-    """The line of the same ranker without a method and of the same seeds, if it is in the table."""
+    """The line of the same ranker without a method, with the seeds of this line, if it is in the table and has them."""
     config = line.row.config
     if config.cold_start == "none":
         return None
     wanted = cell_of(config.baseline())
-    matching = [other for other in lines if cell_of(other.row.config) == wanted and other.row.seeds == line.row.seeds]
-    return matching[0] if matching else None
+    for other in lines:
+        by_seed = dict(zip(other.row.seeds, other.by_seed, strict=True))
+        if cell_of(other.row.config) == wanted and by_seed.keys() >= set(line.row.seeds):
+            return replace(other, by_seed=tuple(by_seed[seed] for seed in line.row.seeds))
+    return None
 
 
 def _ranked_cells(lines: Sequence[WarmUpLine], metric: str, known: int) -> list[MetricCell]:

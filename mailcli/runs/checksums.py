@@ -47,13 +47,16 @@ def _write(folder: Path, sums: Mapping[str, str]) -> None:
         partial.write_bytes("".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode())
 
 
-def check_files(folder: Path, names: Collection[str], required: Collection[str]) -> None:
+def check_files(
+    folder: Path, names: Collection[str], required: Collection[str], deletable: Collection[str] = ()
+) -> None:
     """Refuse a run with a file that was changed or deleted after it had finished (MailError).
 
     Args:
         folder: of the run.
         names: the files to check, as far as SHA256SUMS names them.
         required: those that it must name.
+        deletable: those that may be missing although it names them.
     """
     sums = read_sums(folder)
     if sums is None:
@@ -63,7 +66,7 @@ def check_files(folder: Path, names: Collection[str], required: Collection[str])
         raise MailError(f"{folder / SUMS}: has no line for {unnamed[0]}. {TRAIN_AGAIN}")
     # All of them: a name that was changed is that of no file.
     for name in sums:
-        if not (folder / name).is_file():
+        if name not in deletable and not (folder / name).is_file():
             raise MailError(f"{folder / name}: is missing, although {SUMS} names it. {TRAIN_AGAIN}")
     for name in names:
         if name in sums:

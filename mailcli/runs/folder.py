@@ -64,6 +64,8 @@ HISTORY = "history.jsonl"
 _PREDICTIONS, _VOCABULARIES = "predictions.npy", "vocabularies.npz"
 CHECKPOINTS, _TENSORBOARD, _TEACHERS = "checkpoints", "tensorboard", "teachers"
 _WEIGHTS, _OPTIMIZERS = f"{CHECKPOINTS}/best.weights.h5", f"{CHECKPOINTS}/best.optimizers.npz"
+#: What a user may delete: only `mail train --continue` reads it (docs/retraining.md).
+_DELETABLE = (_OPTIMIZERS,)
 #: The files of a finished run that are checked when it is opened; the checkpoints are checked when they are read.
 _SMALL_FILES = (CONFIG, ENVIRONMENT, HISTORY, _PREDICTIONS, AUDIT, RESULT, _VOCABULARIES)
 #: All that a run folder may hold.
@@ -150,7 +152,7 @@ class RunFolder:
                 f"{self.folder}: holds no weights: it is a copy of a run's small files, as `mail results` keeps them. "
                 "Expected the folder of the run itself."
             )
-        check_files(self.folder, (_WEIGHTS,), required=(_WEIGHTS,))
+        check_files(self.folder, (_WEIGHTS,), required=(_WEIGHTS,), deletable=_DELETABLE)
 
     def check_optimizers(self) -> None:
         """Refuse a finished run whose weights or optimizers were changed since (MailError)."""
@@ -315,7 +317,7 @@ def lock_of(folder: Path) -> FolderLock:
 
 def check_finished_files(folder: Path) -> None:
     """Refuse a finished run with a file that was changed since, other than the checkpoints (MailError)."""
-    check_files(folder, _SMALL_FILES, required=(CONFIG, RESULT))
+    check_files(folder, _SMALL_FILES, required=(CONFIG, RESULT), deletable=_DELETABLE)
 
 
 def entries(folder: Path) -> list[Path]:

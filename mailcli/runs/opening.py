@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.runs.run_folders import check_is_run
 from mailcli.settings.option_defaults import set_changed_defaults
 from mailcli.utils.parsing import read_toml
+
+logger = logging.getLogger(__name__)
 
 
 def open_run(folder: Path) -> RunFolder:
@@ -78,7 +81,11 @@ def baseline_result(run: RunFolder) -> dict[str, Any] | None:
     folder = own.parent.parent / config.cell / own.name
     if not (folder / RESULT).is_file():
         return None
-    baseline = open_run(folder)
+    try:
+        baseline = open_run(folder)
+    except MailError as error:
+        logger.warning(f"{run.folder}: no RI, because its baseline cannot be read. {error.message}")
+        return None
     if baseline.config != config or origin_fault([run, baseline]):
         return None
     return baseline.result

@@ -121,8 +121,11 @@ def example_request(dataset: Dataset, config: RunConfig, served: ServedModel) ->
     request[served.inputs.user.name] = dataset.column("users", "raw")[user[row : row + 1]].tolist()
     for input_ in served.inputs.history:
         ids = dataset.column("behaviors", input_.field)[steps]
-        actions = [dataset.schema.actions[k - FIRST_ID] for k in ids] if input_.vocabulary is None else []
-        request[input_.name] = [actions or raw_values(dataset, input_, ids)]
+        is_action = input_.vocabulary is None
+        steps_of_user = (
+            [dataset.schema.actions[k - FIRST_ID] for k in ids] if is_action else raw_values(dataset, input_, ids)
+        )
+        request[input_.name] = [steps_of_user]
     for input_ in served.inputs.given_context:
         values = dataset.column("test", input_.field)[row : row + 1]
         request[input_.name] = raw_values(dataset, input_, values) if input_.vocabulary else values.tolist()

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+
+class _Lines:
+    """The lines of csv.writer, ended by a line feed alone.
+
+    Its own ends, a carriage return and a line feed, stay: Python 3.11 quotes of control characters only those in them.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> None:
+        """Write a line that csv.writer has formatted."""
+        self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 class ImpressionWriter:
@@ -17,7 +31,7 @@ class ImpressionWriter:
         if path.suffix == ".csv":
             self._file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
             # Not Arrow's writer, which quotes all strings.
-            self._csv = csv.writer(self._file, lineterminator="\n")
+            self._csv = csv.writer(_Lines(self._file))
             self._csv.writerow(schema.names)
         else:
             self._file = pq.ParquetWriter(path, schema)

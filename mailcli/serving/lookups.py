@@ -48,6 +48,13 @@ def pack_values(ids: Tensor, is_empty: Tensor) -> Tensor:
     return tf.concat([first, ids[..., 1:]], axis=-1)
 
 
+def is_repeated(values: Tensor) -> Tensor:
+    """[..., values], whether a raw value equals an earlier one of its list: training counts each value once."""
+    place = tf.range(tf.shape(values)[-1])
+    is_earlier = place[:, None] > place[None, :]
+    return tf.reduce_any((values[..., :, None] == values[..., None, :]) & is_earlier, axis=-1)
+
+
 def hash_table(values: NDArray, numbers: NDArray, default: int) -> Any:
     """A hash table from raw values to numbers."""
     dtype = tf.string if is_text(values) else tf.int64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from mailcli.data.derivations import Derivation
 from mailcli.models.features import Tensor
 from mailcli.serving.signatures import MISSING_NUMBER, TIME, Input
 from mailcli.serving.time_limits import TimeLimits
@@ -15,7 +16,7 @@ def column_values(input_: Input, raw: dict[str, Tensor]) -> Tensor:
     if derivation.clock:
         return derivation.of_time(raw[TIME])
     values = raw[input_.name]
-    return _buckets(values, derivation.edges) if derivation.edges else values
+    return _buckets(values, derivation) if derivation.edges else values
 
 
 def is_missing(input_: Input, values: Tensor) -> Tensor:
@@ -23,9 +24,10 @@ def is_missing(input_: Input, values: Tensor) -> Tensor:
     is_given = values != input_.missing
     if values.dtype.is_floating:
         is_given &= tf.math.is_finite(values)
-    if values.dtype == tf.string:
-        for text in input_.derivation.missing:
-            is_given &= values != text
+    missing = input_.derivation.missing if values.dtype == tf.string else input_.derivation.missing_numbers
+    for value in missing:
+        if values.dtype != tf.int64 or float(value).is_integer():
+            is_given &= values != tf.cast(value, values.dtype)
     return ~is_given
 
 
@@ -43,9 +45,11 @@ def checked_time(time: Tensor, limits: TimeLimits) -> Tensor:
         return tf.identity(time)
 
 
-def _buckets(numbers: Tensor, edges: tuple[float, ...]) -> Tensor:
+def _buckets(numbers: Tensor, derivation: Derivation) -> Tensor:
     """How many edges each number reaches, as int64; MISSING_NUMBER for a missing or infinite one."""
     flat = tf.reshape(numbers, [-1])
-    reached = tf.searchsorted(tf.constant(edges, tf.float64), flat, side="right", out_type=tf.int64)
+    reached = tf.searchsorted(tf.constant(derivation.edges, tf.float64), flat, side="right", out_type=tf.int64)
     is_given = tf.math.is_finite(flat) & (flat != MISSING_NUMBER)
+    for number in derivation.missing_numbers:
+        is_given &= flat != number
     return tf.reshape(tf.where(is_given, reached, MISSING_NUMBER), tf.shape(numbers))

@@ -19,7 +19,7 @@ from mailcli.data.schema import UNKNOWN, Field
 from mailcli.errors import MailError
 from mailcli.models.features import Features, Tensor
 from mailcli.models.two_tower import TwoTower
-from mailcli.serving.lookups import pack_values, take_last_steps
+from mailcli.serving.lookups import is_repeated, pack_values, take_last_steps
 from mailcli.serving.raw_inputs import checked_time, column_values, is_missing
 from mailcli.serving.request_tables import add_items, add_users, add_vocabularies, check_size
 from mailcli.serving.shape_checks import check_shapes
@@ -167,10 +167,11 @@ class ServedModel:
         columns = []
         for input_, field in zip(inputs, fields, strict=True):
             ids = self._ids(input_, raw)
-            is_multi_valued = field.values > 1
-            columns.append(
-                pack_values(ids, is_missing(input_, raw[input_.name])) if is_multi_valued else ids[..., None]
-            )
+            if field.values > 1:
+                values = raw[input_.name]
+                columns.append(pack_values(ids, is_missing(input_, values) | is_repeated(values)))
+            else:
+                columns.append(ids[..., None])
         return tf.concat(columns, axis=-1)
 
     def _attributes(self, raw: dict[str, Tensor]) -> Tensor:

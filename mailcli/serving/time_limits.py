@@ -44,7 +44,10 @@ def time_limits(dataset: Dataset) -> TimeLimits | None:
     if last == 0:
         # Preprocessing writes 0 where the raw files have no time.
         return None
-    first = min(int(behaviors.min()), int(impressions.min()))
+    first = int(impressions.min())
+    # The steps of a list have no times, but negative numbers.
+    if behaviors.min() >= 0:
+        first = min(first, int(behaviors.min()))
     last = max(int(behaviors.max()), last)
     return TimeLimits(first, last, first // _FACTOR, min(max(_FACTOR * last, last + _YEAR), TIME_LIMIT - 1))
 

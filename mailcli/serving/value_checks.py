@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from mailcli.utils.parsing import numbers_among
 
 #: Whole numbers in plain notation.
 _WHOLE_NUMBER = r"^(0|-?[1-9][0-9]*)$"
@@ -35,7 +37,7 @@ class RequiredColumn(NamedTuple):
     may_be_fractions: bool = False
     """Whether numbers need not be whole."""
     missing: tuple[str, ...] = ()
-    """Strings that stand for a missing value, besides the empty one."""
+    """Strings that stand for a missing value, besides the empty one; as numbers, too."""
     is_time: bool = False
     """Whether numbers are seconds since 1970; Arrow's timestamps become that, too."""
     is_computed: bool = False
@@ -65,6 +67,11 @@ def is_bytes(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
+def is_number(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds numbers."""
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
 def is_csv_value(kind: pa.DataType) -> bool:
     """Whether a CSV can hold values of an Arrow type as they are: neither bytes nor lists."""
     kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
@@ -75,10 +82,9 @@ def is_csv_value(kind: pa.DataType) -> bool:
 def is_convertible(kind: pa.DataType, required: RequiredColumn) -> bool:
     """Whether values of an Arrow type may be what is required."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    is_number = pa.types.is_integer(kind) or (pa.types.is_floating(kind) and not required.is_text)
-    is_number |= pa.types.is_decimal(kind) and not required.is_text
+    may_be_number = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or (is_number(kind) and not required.is_text)
     is_moment = required.is_time and pa.types.is_timestamp(kind) and kind.tz is not None
-    return is_text(kind) or is_bytes(kind) or is_number or is_moment or pa.types.is_null(kind)
+    return is_text(kind) or is_bytes(kind) or may_be_number or is_moment or pa.types.is_null(kind)
 
 
 def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> pa.Array:
@@ -95,6 +101,8 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
         column = column.cast(pa.timestamp("s", column.type.tz), safe=False).cast(pa.int64())
     if required.missing and is_text(column.type):
         column = pc.if_else(pc.is_in(column, pa.array(required.missing, pa.string())), None, column)
+    elif required.missing:
+        column = _without_numbers(column, numbers_among(required.missing))
     if not required.optional:
         is_missing = column.is_null()
         if is_text(column.type):
@@ -105,6 +113,18 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
     if required.may_be_fractions:
         return _cast_to_numbers(column, f"{required.expected}.", report)
     return _cast_to_integers(column, f"{required.expected}.", report)
+
+
+def _without_numbers(column: pa.Array, numbers: Sequence[float]) -> pa.Array:
+    """A column with nulls in place of some numbers: those that stand for a missing value."""
+    if not numbers or not is_number(column.type):
+        return column
+    if pa.types.is_floating(column.type):
+        column = _nan_as_null(column)
+    # By the shortest text of a float: 0.7 of 32 bits is 0.7.
+    values = column.cast(pa.string()) if pa.types.is_float32(column.type) else column
+    is_one = pc.is_in(values.cast(pa.float64(), safe=False), pa.array(numbers, pa.float64()))
+    return pc.if_else(is_one, pa.scalar(None, column.type), column)
 
 
 def _cast_to_numbers(column: pa.Array, expected: str, report: Report) -> pa.Array:
@@ -165,11 +185,13 @@ def _empty_as_null(column: pa.Array) -> pa.Array:
 
 
 def _decode(column: pa.Array, report: Report) -> pa.Array:
-    """A column of strings or bytes as Arrow's plain strings, others as they are; no dictionary encoding."""
+    """A column of strings or bytes as Arrow's plain strings, Booleans as 0 and 1; no dictionary encoding."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if is_bytes(column.type):
         return decode_bytes(column, report)
+    if pa.types.is_boolean(column.type):
+        return column.cast(pa.int8())
     return column.cast(pa.string()) if is_text(column.type) or pa.types.is_null(column.type) else column
 
 

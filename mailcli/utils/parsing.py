@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,6 +65,15 @@ def _is_no_file(path: Path) -> bool:
 def is_number(value: Any, largest: float = sys.float_info.max) -> bool:
     """Whether a value of a JSON file is a number from 0 to `largest`; neither a boolean, NaN nor infinity is one."""
     return type(value) in {int, float} and 0 <= value <= largest
+
+
+def numbers_among(texts: Iterable[str]) -> list[float]:
+    """The finite numbers among some texts, such as those that stand for a missing value: `-1` is one, `NULL` is not."""
+    numbers = []
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            numbers.append(float(text))
+    return [number for number in numbers if math.isfinite(number)]
 
 
 def none_if_nan(value: float) -> float | None:

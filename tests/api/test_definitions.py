@@ -112,6 +112,16 @@ def test_a_changed_class_gets_another_module_and_the_same_class_the_same(home: P
     )
 
 
+def test_a_set_is_written_in_one_order(home: Path) -> None:
+    """`repr` shows its strings in an order that changes from session to session, and with it the name of the run."""
+    cells = Cells()
+    cells.run("SKIP = {'b', 'c', 'a'}\nDEEP = {'x': ({'q', 'p'}, [1.5]), 2: (3,)}\nEMPTY = set()")
+    cells.run("class Mine:\n    def value(self):\n        return SKIP, DEEP")
+    text = module_text("ranker Mine", cells.names["Mine"])
+    assert "SKIP = {'a', 'b', 'c'}\n" in text
+    assert "DEEP = {'x': ({'p', 'q'}, [1.5]), 2: (3,)}\n" in text
+
+
 def test_what_need_not_be_written_is_not(home: Path) -> None:
     assert plugin_name(plugins.RANKERS, "dmr") == "dmr"
     assert plugin_name(plugins.RANKERS, Din) == "din"

@@ -81,6 +81,20 @@ class TestTamperedRuns:
         (old_run / "checkpoints" / "best.weights.h5").unlink()
         assert "does not fit this run's model and dataset" in error_line(mail("evaluate"))
 
+    def test_a_damaged_baseline_leaves_a_row_without_ri(self, run: Path, tmp_path: Path) -> None:
+        """It is skipped among the runs, and does not end the command as the baseline of another."""
+        method = run.parents[1] / "base+masked" / "seed-0"
+        shutil.copytree(run, method)
+        make_older(method)
+        config = (method / "config.toml").read_text()
+        (method / "config.toml").write_text(config.replace('cold_start = "none"', 'cold_start = "masked"'))
+        result = (method / "result.json").read_text()
+        (method / "result.json").write_text(result.replace("base+none", "base+masked"))
+        (run / "history.jsonl").write_bytes(b"damaged")
+        done = mail("report", method.parents[1], "--out", tmp_path / "page.html")
+        assert done.exit_code == 0, done.output
+        assert f"{method}: no RI, because its baseline cannot be read. {run}/history.jsonl: was changed" in done.stderr
+
     def test_the_same_run_twice_is_one_run(self, run: Path) -> None:
         done = mail("evaluate", run, run)
         assert done.exit_code == 0, done.output

@@ -313,6 +313,18 @@ def _damaged(home: Path) -> None:
     (home / "runs/toy/paper/base+none/seed-0/environment.json").write_text("[]", encoding="utf-8")
 
 
+@pytest.mark.parametrize("change", [_other_settings, _other_data, _damaged])
+def test_a_run_that_is_refused_replaces_nothing_that_is_kept(home: Path, change: Callable[[Path], None]) -> None:
+    assert results().exit_code == 0
+    before = {path: path.read_bytes() for path in (home / "kept").rglob("*") if path.is_file()}
+    # The first run that is copied is a good one, but with other bytes.
+    path = home / "runs/toy/paper/base+none/seed-0/result.json"
+    path.write_bytes(path.read_bytes() + b"\n")
+    change(home)
+    assert error_line(results()).startswith("runs/toy/paper/base+none/seed-")
+    assert {path: path.read_bytes() for path in (home / "kept").rglob("*") if path.is_file()} == before
+
+
 def _no_such_row(home: Path) -> None:
     (home / "toy.toml").write_text(EXPERIMENT.replace('["MAIL-Base", "MAIL-None"]', '["MAIL-Base", "MAIL-Nonne"]'))
 
@@ -336,17 +348,17 @@ def _no_pair(home: Path) -> None:
         ),
         (
             _other_settings,
-            "kept/toy/paper/base+none/seed-0: has other settings than the experiment (history: 20 -> 10). Delete it "
+            "runs/toy/paper/base+none/seed-0: has other settings than the experiment (history: 20 -> 10). Delete it "
             "and run again.",
         ),
         (
             _other_data,
-            "kept/toy/paper/base+none/seed-0 and kept/toy/paper/base+none/seed-1 are on two versions of the dataset "
+            "runs/toy/paper/base+none/seed-0 and runs/toy/paper/base+none/seed-1 are on two versions of the dataset "
             "'toy'. Delete one of them and run again.",
         ),
         (
             _damaged,
-            "kept/toy/paper/base+none/seed-0/environment.json: is damaged. Delete the folder and repeat the command that made it.",
+            "runs/toy/paper/base+none/seed-0/environment.json: is damaged. Delete the folder and repeat the command that made it.",
         ),
         (
             _no_such_row,

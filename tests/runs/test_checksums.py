@@ -96,6 +96,15 @@ def test_a_changed_file_is_named(run: Path, model: TwoTower, name: str) -> None:
     )
 
 
+def test_the_optimizers_may_be_deleted(run: Path, model: TwoTower, tiny: Dataset) -> None:
+    """As docs/retraining.md says; only `mail train --continue` needs them."""
+    (run / "checkpoints/best.optimizers.npz").unlink()
+    open_run(run).restore(model)
+    assert find_run(run.parents[3], CONFIG, tiny).result == open_run(run).result
+    result = mail("doctor", "--thorough", "--runs", run.parents[3], "--data-dir", tiny.folder.parent)
+    assert "damaged" not in result.output
+
+
 @pytest.mark.parametrize("name", SMALL_FILES)
 def test_a_changed_file_is_named_before_the_run_is_reused(run: Path, tiny: Dataset, name: str) -> None:
     flip(run / name, 8 * 20)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.experiments.archive import _copy
+from mailcli.experiments.archive import _archived
 from mailcli.reporting.health.runs import runs as health_of_runs
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.inventory import DAMAGED, inspect_run
@@ -115,7 +115,7 @@ def test_a_config_that_is_no_toml_says_how_to_fix_it(run: RunFolder) -> None:
 
 
 def test_a_kept_copy_is_whole_but_has_neither_weights_nor_losses(run: RunFolder, tmp_path: Path) -> None:
-    _copy(run.folder, tmp_path / "results/base+none/seed-0")
+    _archived(run, tmp_path / "results/base+none/seed-0")
     (kept,) = finished_runs(tmp_path / "results")
     assert kept.result == run.result
     assert [finding.state for finding in health_of_runs(tmp_path / "results", tmp_path, thorough=True)][1:] == []

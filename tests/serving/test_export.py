@@ -18,9 +18,11 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
 from mailcli.runs.folder import RunFolder
-from mailcli.serving.served_model import refuse_python
+from mailcli.serving.description import example_request
+from mailcli.serving.served_model import ServedModel, refuse_python
 from mailcli.training.predictor import Predictor
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.leakage_runs import replace_columns
 from tests.helpers.serving import CELL, CELLS, MISSING, SMALL, RawRequests, assert_close, drawn_as_new
 from tests.helpers.serving_requests import request_variants
 
@@ -38,6 +40,20 @@ def test_an_exported_model_scores_raw_values_as_the_trainer_scored_the_test_spli
     outputs = answers[f"{cell} test"]
     assert list(outputs) == ["click"]
     assert_close(outputs["click"], trained[:, None])
+
+
+def test_the_example_of_a_test_split_without_histories_has_an_empty_one(
+    runs: dict[str, RunFolder], raw: RawRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, config = raw.dataset, runs[CELL].config
+    served = ServedModel(Predictor.open(runs[CELL], dataset).model, dataset, config, with_users=False)
+    replace_columns(monkeypatch, {"test/history_end": dataset.offsets[dataset.column("test", "user")]})
+    request = example_request(dataset, config, served)
+    assert {name: values for name, values in request.items() if name.startswith("history_")} == {
+        "history_action": [[]],
+        "history_brand": [[]],
+        "history_cate": [[]],
+    }
 
 
 def test_one_user_may_be_asked_for_in_several_ways(answers: dict[str, dict[str, np.ndarray]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -198,6 +200,18 @@ def test_a_time_beyond_the_year_9999_is_shown_and_written(tmp_path: Path) -> Non
     with ImpressionWriter(tmp_path / "out.csv", rows.schema) as writer:
         writer.write(rows)
     assert (tmp_path / "out.csv").read_text() == "time\n1494605000000\n"
+
+
+def test_control_characters_of_a_value_end_no_row(tmp_path: Path) -> None:
+    values = ["a\rb", "c\nd", "e\r\nf", 'g"h', "i,j", "k\r"]
+    rows = pa.record_batch({"note": values, "score": [0.5] * 6})
+    with ImpressionWriter(tmp_path / "out.csv", rows.schema) as writer:
+        writer.write(rows)
+    content = (tmp_path / "out.csv").read_bytes()
+    assert content.startswith(b'note,score\n"a\rb",0.5\n"c\nd",0.5\n"e\r\nf",0.5\n"g""h",0.5\n')
+    assert list(csv.DictReader(io.StringIO(content.decode(), newline=""))) == [
+        {"note": value, "score": "0.5"} for value in values
+    ]
 
 
 def test_rows_behind_an_unclosed_quote_are_not_lost(tmp_path: Path) -> None:

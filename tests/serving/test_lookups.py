@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from mailcli.data.dataset import Dataset
+from mailcli.data.derivations import Derivation
 from mailcli.serving.dataset_lookup import history_ends
-from mailcli.serving.lookups import pack_values, take_last_steps
+from mailcli.serving.lookups import is_repeated, pack_values, take_last_steps
+from mailcli.serving.raw_inputs import column_values, is_missing
+from mailcli.serving.signatures import Input
+from mailcli.serving.time_limits import time_limits
 
 
 def test_the_last_steps_with_an_action_are_kept() -> None:
@@ -24,6 +33,48 @@ def test_values_of_a_list_are_put_in_order_and_an_empty_list_is_one_unknown() ->
     ids = tf.constant([[[9, 1, 4], [1, 1, 1], [1, 7, 1]]])
     is_empty = tf.constant([[[False, True, False], [True, True, True], [False, False, False]]])
     assert pack_values(ids, is_empty).numpy().tolist() == [[[4, 9, 0], [1, 0, 0], [1, 1, 7]]]
+
+
+def test_a_value_counts_once_in_its_list() -> None:
+    values = tf.constant([[["chess", "", "chess", "go", "chess"]], [["a", "b", "c", "", ""]]])
+    assert is_repeated(values).numpy().tolist() == [
+        [[False, False, True, False, True]],
+        [[False, False, False, False, True]],
+    ]
+    assert is_repeated(tf.constant([[7, 7], [7, 8]], tf.int64)).numpy().tolist() == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("int64", tf.int64), ("float32", tf.float32), ("string", tf.string)])
+def test_what_the_schema_file_calls_missing_is_missing(name: str, dtype: tf.DType) -> None:
+    derivation = Derivation(missing=("-1", "0.5", "NULL"))
+    input_ = Input("x", tf.TensorSpec([None], dtype), "x", "x", "", derivation)
+    values = {"int64": [-1, 0, 1], "float32": [-1, 0.5, 1], "string": ["-1", "NULL", "1"]}[name]
+    expected = {"int64": [True, False, False], "float32": [True, True, False], "string": [True, True, False]}[name]
+    assert is_missing(input_, tf.constant(values, dtype)).numpy().tolist() == expected
+
+
+def test_a_number_that_means_missing_is_in_no_bucket() -> None:
+    derivation = Derivation(edges=(1.0, 3.0), missing=("-1",))
+    input_ = Input("depth", tf.TensorSpec([None], tf.float64), "depth", "depth", "", derivation)
+    numbers = tf.constant([-1.0, 0.0, 1.0, 5.0, float("nan")], tf.float64)
+    missing = -(2**63)
+    assert column_values(input_, {"depth": numbers}).numpy().tolist() == [missing, 0, 1, 2, missing]
+
+
+def test_the_steps_of_a_list_have_no_times() -> None:
+    """Preprocessing numbers them -3, -2, -1: the limits are those of the impressions alone."""
+
+    def limits(behaviors: list[int]) -> tuple[int, int]:
+        columns = {
+            ("behaviors", "time"): np.array(behaviors),
+            ("test", "time"): np.array([1_500_000_000, 1_600_000_000]),
+        }
+        found = time_limits(cast(Dataset, SimpleNamespace(column=lambda *name: columns[name])))
+        assert found is not None
+        return found.first, found.earliest
+
+    assert limits([-3, -2, -1]) == (1_500_000_000, 50_000_000)
+    assert limits([1_400_000_010]) == (1_400_000_010, 46_666_667)
 
 
 def test_the_end_of_what_is_earlier() -> None:

@@ -126,6 +126,26 @@ def test_only_bytes_and_lists_are_no_values_of_a_csv() -> None:
     assert all(map(is_csv_value, [pa.string(), pa.int8(), pa.float16(), pa.timestamp("s", "UTC"), pa.null()]))
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.int8(), pa.uint64(), pa.int64(), pa.float16(), pa.float32(), pa.float64(), pa.decimal128(5, 1)]
+)
+def test_numbers_that_mean_missing_are_missing(kind: pa.DataType) -> None:
+    """Whatever a DataFrame or a Parquet file holds of a raw text `9`, it is missing as in preprocessing."""
+    column = pa.array(np.array([9, 3, 0], np.float16) if kind == pa.float16() else [9, 3, 0], kind)
+    for may_be_fractions in (False, True):
+        required = RequiredColumn("x", False, True, may_be_fractions, missing=("9", "NULL", "inf"))
+        assert cast_column(column, required, lambda mask, _: None).to_pylist() == [None, 3, 0]
+
+
+def test_booleans_are_0_and_1() -> None:
+    """As preprocessing reads those of Parquet files."""
+    column, required = pa.array([True, None, False]), RequiredColumn("x", False, True)
+    for is_text, expected in ((False, [1, None, 0]), (True, ["1", None, "0"])):
+        assert is_convertible(pa.bool_(), required._replace(is_text=is_text))
+        values = cast_column(column, required._replace(is_text=is_text), lambda mask, _: None).to_pylist()
+        assert values == expected
+
+
 def test_numbers_of_16_bits_are_read() -> None:
     column = pa.array(np.array([1, 2, np.nan], np.float16))
     wrong: list[int] = []

@@ -80,7 +80,7 @@ def _notes(
         notes.append("-: an arm has fewer than two users, or nothing to count")
     if "CTCVR" not in {outcome.metric for outcome in outcomes}:
         notes.append("no CTCVR: the dataset was simulated without --conversions")
-    draws = {(arm.run.config.seed, arm.run.config.new_share, arm.run.config.protocol) for arm in arms if arm.run}
+    draws = {(arm.run.config.seed, arm.run.config.new_share) for arm in arms if arm.run}
     if len(draws) > 1:
         notes.append("the two runs were trained with different draws of new users; each arm uses that of its own run")
     notes.append(

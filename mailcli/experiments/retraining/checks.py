@@ -90,13 +90,13 @@ def check_continuable(parent: RunFolder) -> None:
         )
     if not is_continuable(parent.config):
         raise MailError(
-            f"{parent.folder}: '{parent.config.cold_start}' begins with what it makes of the histories of one dataset, "
-            "so a run of it cannot be continued on another. Train it on the new dataset from the start."
+            f"{parent.folder}: '{parent.config.cold_start}' begins with statistics of one dataset, so a run of it "
+            "cannot be continued on another. Train it on the new dataset from the start."
         )
     for path in (parent.weights, parent.optimizers):
         if not path.is_file():
             raise MailError(
-                f"{path}: is missing, so the run cannot be continued (runs of older versions do not keep their "
-                "optimizers). Train it again in another --runs folder."
+                f"{path}: is missing, so the run cannot be continued (it was deleted, or the run is of an older "
+                "version, which kept no optimizers). Train it again in another --runs folder."
             )
     parent.check_optimizers()

@@ -63,14 +63,16 @@ class ColdStart(ColdStartMethod):
     with attribute value a_f leave of category t_g's clicks: the shrunk means of the trivial row `attribute-category`.
     α, β and γ are a logistic regression on both, in which a negative weight becomes 0 (Breiman, 1996). The ranker f
     learns the residual, which starts at zero: ρ = 0 (ReZero, Bachlechner et al., UAI 2021). In training, an
-    impression's prior comes from the users of the other folds, so it knows no label of its own user. A run that
-    continues another keeps that one's priors of ids that both know.
+    impression's prior comes from the users of the other folds, so it knows no label of its own user.
 
     Args:
         groups: whether to add the means by attribute group and category. Categories are the target's fields with at
             most half as many values as the training split has items (the row `attribute-category` counts all items).
         folds: how many folds of users (ours).
     """
+
+    #: Training starts from the prior of its own dataset, so scoring must, too.
+    continuable = False
 
     def __init__(self, groups: bool = True, folds: int = 5, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -35,6 +35,4 @@ def _derivation(
     if field.kind == "clock":
         # Weekday 0 is that of 1970-01-01, in local time.
         return Derivation(clock=field.clock, origin=-schema.time.offset if schema.time else 0)
-    if field.kind == "list":
-        return Derivation()
     return Derivation(field.edges, missing=tuple(text for text in missing_values(field.column.name) if text))

@@ -24,6 +24,7 @@ from mailcli.preprocessing.schema_file.locate import LocatedFiles, missing_value
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
 from mailcli.preprocessing.schema_file.raw_file import Hint, RowCheck, rule_hint, time_hint
 from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
+from mailcli.utils.parsing import numbers_among
 
 #: How Boolean values, which sql.py reads as digits, may be written.
 _BOOLEANS = {"true": "1", "false": "0"}
@@ -67,6 +68,11 @@ class TypedColumns:
     def _parquet_type(self, column: str) -> pa.DataType | None:
         return {**(self.joined.types if self.joined else {}), **self.files.types}.get(column)
 
+    def _element_type(self, column: str) -> pa.DataType | None:
+        """The type of a Parquet column's values, or of their elements if they are lists."""
+        data_type = self._parquet_type(column)
+        return data_type.value_type if data_type is not None and is_list(data_type) else data_type
+
     def text(self, column: ColumnRef) -> str:
         """A value as text, null where it is missing."""
         text = self._raw(column.name)
@@ -75,7 +81,12 @@ class TypedColumns:
         return f"(CASE WHEN {text} NOT IN {self._missing(column.name)} THEN {text} END)"
 
     def _missing(self, column: str) -> str:
-        return sql_tuple(missing_values(column, self.files, self.joined))
+        missing = [*missing_values(column, self.files, self.joined)]
+        data_type = self._element_type(column)
+        if data_type is not None and pa.types.is_floating(data_type):
+            # -1 is written -1.0 in such a column.
+            missing += map(str, numbers_among(missing))
+        return sql_tuple(missing)
 
     def _number(self, column: str, text: str) -> str:
         """SQL for a text of a column as a number, null where it is none."""
@@ -90,10 +101,7 @@ class TypedColumns:
 
     def whole(self, column: str, text: str) -> str:
         """SQL for a text of a column; that of a whole number is without `.0`."""
-        data_type = self._parquet_type(column)
-        if data_type is not None and is_list(data_type):
-            data_type = data_type.value_type
-        return without_zeros(text, exact_digits(data_type))
+        return without_zeros(text, exact_digits(self._element_type(column)))
 
     def add_key(self, name: str, column: ColumnRef) -> None:
         """The user or item, which is never missing."""

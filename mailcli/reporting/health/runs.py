@@ -44,7 +44,8 @@ def _checked(run: ListedRun, thorough: bool) -> ListedRun:
     try:
         folder = RunFolder(run.folder, run.config)
         if not folder.is_copy:
-            folder.check_optimizers()
+            # The optimizers may have been deleted: only `mail train --continue` reads them.
+            (folder.check_optimizers if folder.optimizers.exists() else folder.check_weights)()
     except MailError as error:
         return ListedRun(run.folder, DAMAGED, run.config, run.bytes, run.changed, damage=error.message)
     return run

@@ -21,3 +21,6 @@ def test_runs_with_different_new_users_are_noted(tiny: Dataset) -> None:
     note = "the two runs were trained with different draws of new users; each arm uses that of its own run"
     assert note in notes
     assert note not in ab_test_table(setup, tiny, (a, a), outcomes).notes
+    # A protocol hides other things of the same users.
+    strict = Contender("strict", RunFolder(Path(), replace(RunConfig("tiny"), seed=0, protocol="strict")))
+    assert note not in ab_test_table(setup, tiny, (a, strict), outcomes).notes

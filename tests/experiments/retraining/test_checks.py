@@ -45,6 +45,12 @@ def without_optimizers() -> None:
     (Path(PARENT) / "checkpoints" / "best.optimizers.npz").unlink()
 
 
+WITHOUT_OPTIMIZERS = (
+    f"{PARENT}/checkpoints/best.optimizers.npz: is missing, so the run cannot be continued (it was deleted, or the run "
+    "is of an older version, which kept no optimizers). Train it again in another --runs folder."
+)
+
+
 def of_an_older_version() -> None:
     make_older(Path(PARENT))
     without_optimizers()
@@ -101,11 +107,9 @@ FIRST_DAY_NEEDED = (
         (unfinished, [PARENT, "--data", "tiny"],
          f"{PARENT}: the run is not finished. Repeat the command that began it."),
         (without_optimizers, [PARENT, "--data", "tiny"],
-         f"{PARENT}/checkpoints/best.optimizers.npz: is missing, although SHA256SUMS names it. Delete the folder and "
-         "repeat the command that made it."),
+         WITHOUT_OPTIMIZERS),
         (of_an_older_version, [PARENT, "--data", "tiny"],
-         f"{PARENT}/checkpoints/best.optimizers.npz: is missing, so the run cannot be continued (runs of older "
-         "versions do not keep their optimizers). Train it again in another --runs folder."),
+         WITHOUT_OPTIMIZERS),
         (without_the_first_day, [PARENT, "--data", "tiny"], FIRST_DAY_NEEDED),
         (preprocessed_again, [PARENT, "--data", "tiny"], FIRST_DAY_NEEDED),
         (no_change, [PARENT.replace("mail-base", "mail-bse"), "--data", "tiny"],
@@ -154,8 +158,13 @@ def test_several_devices_cannot_continue(options: list[str]) -> None:
         ),
         (
             "match",
-            "begins with what it makes of the histories of one dataset, so a run of it cannot be continued on another. "
-            "Train it on the new dataset from the start.",
+            "begins with statistics of one dataset, so a run of it cannot be continued on another. Train it on the new "
+            "dataset from the start.",
+        ),
+        (
+            "prior",
+            "begins with statistics of one dataset, so a run of it cannot be continued on another. Train it on the new "
+            "dataset from the start.",
         ),
     ],
 )

@@ -21,12 +21,12 @@ from tests.helpers.schema_files import (
 )
 
 
-def users_of(folder: Path, columns: dict[str, Any], attributes: str) -> list[Any]:
+def users_of(folder: Path, columns: dict[str, Any], attributes: str, head: str = "") -> list[Any]:
     """The rows of users with ids and some Parquet columns."""
     (folder / "raw").mkdir(exist_ok=True)
     count = len(next(iter(columns.values())))
     pq.write_table(pa.table({"id": [f"u{place}" for place in range(count)], **columns}), folder / "raw" / "u.parquet")
-    schema = 'users.files = "u.parquet"\nusers.user = "id"\n[users.attributes]\n' + f"{attributes}\n"
+    schema = f'users.files = "u.parquet"\nusers.user = "id"\n{head}[users.attributes]\n{attributes}\n'
     schema += SCHEMA[SCHEMA.index("[items]") :]
     return sorted(raw_rows(folder, schema, FILES, "users"), key=lambda row: row["user"])
 
@@ -52,6 +52,13 @@ def test_not_a_number_is_a_missing_value(tmp_path: Path) -> None:
         (None, None, []),
         (None, None, None),
     ]
+
+
+def test_a_number_that_means_missing_is_missing_in_a_column_of_floats(tmp_path: Path) -> None:
+    columns = {"a": [-1.0, 2.0], "b": pa.array([[1.5, -1.0], [-1.0]], pa.list_(pa.float64())), "c": [-1, 2]}
+    attributes = 'a = {column = "a", edges = [0]}\nb = {column = "b", list = true}\nc = {column = "c", edges = [0]}'
+    rows = users_of(tmp_path, columns, attributes, 'users.missing = ["-1"]\n')
+    assert [(row["a"], row["b"], row["c"]) for row in rows] == [(None, ["1.5"], None), (1, [], 1)]
 
 
 def test_lists_of_one_length_are_lists(tmp_path: Path) -> None:
