@@ -16,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -34,6 +35,11 @@ gc.set_threshold(20_000, 10, 10)
 
 #: Where `make demo` keeps the download, which tests share.
 ML_100K = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"
+
+
+# Two busy workers may stall an example for longer than hypothesis allows.
+hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
@@ -147,5 +153,6 @@ def ml_100k_raw() -> Path:
 
 @pytest.fixture(scope="session")
 def ml_100k(ml_100k_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """MovieLens-100K."""
-    return preprocess("ml-100k", ml_100k_raw, tmp_path_factory.mktemp("ml"), None)
+    """MovieLens-100K, whose files are as published."""
+    options = PreprocessOptions(expect_official=True)
+    return preprocess("ml-100k", ml_100k_raw, tmp_path_factory.mktemp("ml"), None, options)

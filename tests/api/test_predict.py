@@ -13,13 +13,10 @@ import mailcli as mail
 from mailcli.serving.impression_frame import ImpressionFrame
 from tests.helpers.command_line import mail as command
 
-#: A run of a second.
-SETTINGS: dict[str, Any] = {"epochs": 1, "batch_size": 512, "embedding_dim": 4, "history": 5}
-
 
 @pytest.fixture(scope="module")
-def run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> mail.Run:
-    return mail.train(mail.load("tiny", data_dir), runs=tmp_path_factory.mktemp("runs"), quiet=True, **SETTINGS)
+def run(small_runs: Path, data_dir: Path) -> mail.Run:
+    return mail.open_run(small_runs / "tiny/paper/base+none/seed-0", data_dir)
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def test_no_setting_leads_out_of_the_runs_folder(with_data: Path) -> None:
 
 def test_a_training_is_not_lost_without_git(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    done = mail("train", *SMALL)
+    done = mail("train", "--ranker", "item-rate")
     assert done.exit_code == 0, done.output
 
 

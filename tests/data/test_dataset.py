@@ -41,7 +41,7 @@ def test_refuses_what_is_not_ours(copy: Path, damage: Callable[[Path], None], me
 def test_a_damaged_column_is_named(copy: Path) -> None:
     path = copy / "train" / "click.npy"
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(MailError, match=r"train/click.npy: the column cannot be read .* Make it again|make it again"):
+    with pytest.raises(MailError, match=r"train/click.npy: the column cannot be read .*make it again"):
         Dataset(copy).column("train", "click")
 
 

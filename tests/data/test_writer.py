@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from mailcli.data.dataset import Dataset, dataset_names
 from mailcli.data.writer import ColumnWriter, DatasetWriter, check_target
 from mailcli.errors import MailError
-from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "raw", "Big", ".hidden", "a b"])
@@ -59,11 +58,8 @@ def test_a_column_keeps_its_type(tmp_path: Path) -> None:
         writer.append(np.array([1]))
 
 
-def test_a_kill_between_the_last_two_renames_loses_nothing(
-    simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(history=3))
-    old.folder.rename(tmp_path / ".tiny.old")
+def test_a_kill_between_the_last_two_renames_loses_nothing(tiny: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(tiny.folder, tmp_path / ".tiny.old")
     with DatasetWriter(tmp_path / "tiny"):
         assert dataset_names(tmp_path) == ["tiny"]
 

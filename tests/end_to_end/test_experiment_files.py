@@ -83,7 +83,9 @@ def test_the_examples_of_a_table_are_accepted_together(table: str, keys: dict[st
 def test_the_paper_s_numbers_are_accepted_together(tmp_path: Path) -> None:
     numbers = tomllib.loads("\n".join(REPORTED.values()))
     assert set(numbers) == set(REPORTED)
-    for users in re.findall(r"`(\w+)`", PAGE.partition("number of a row for some users (")[2].partition(")")[0]):
+    groups = re.findall(r"`(\w+)`", PAGE.partition("number of a row for some users (")[2].partition(")")[0])
+    assert groups == ["new", "old", "all", "natural"]
+    for users in groups:
         accepted(tmp_path, {"reported": {"MAIL-Base": {users: numbers}}})
 
 

@@ -29,6 +29,8 @@ def header(change: Callable[[bytes], bytes]) -> Damage:
     return lambda data: change(data.split(b"\n", 1)[0]) + b"\n" + data.split(b"\n", 1)[1]
 
 
+#: The default suite damages only the log: all files are read in the same way.
+STEMS = [pytest.param(stem, marks=[] if stem == "behavior_log" else pytest.mark.slow) for stem in alimama.HEADERS]
 #: Faults that are reported before any row is read, for each of the files.
 AT_ONCE: dict[str, tuple[Damage, str]] = {
     "empty": (lambda data: b"", "the file is empty. Expected a header line and rows."),
@@ -100,7 +102,7 @@ def spoil(folder: Path, stem: str, name: str, damage: Damage) -> Path:
     return path
 
 
-@pytest.mark.parametrize("stem", alimama.HEADERS)
+@pytest.mark.parametrize("stem", STEMS)
 @pytest.mark.parametrize("name", AT_ONCE)
 def test_a_file_that_is_none_is_rejected_at_once(home: Path, name: str, stem: str) -> None:
     damage, message = AT_ONCE[name]
@@ -252,8 +254,6 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     ),
     "a line of 3 MB": (lambda data: data + b"9" * 3_000_000 + b"\n", "has 1 field. Expected 5"),
 }
-#: The default suite damages only the log: all files are read in the same way.
-STEMS = [pytest.param(stem, marks=[] if stem == "behavior_log" else pytest.mark.slow) for stem in alimama.HEADERS]
 
 
 @pytest.fixture(scope="module")

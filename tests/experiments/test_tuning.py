@@ -174,7 +174,11 @@ def test_two_searches_of_one_name_do_not_meet(data_dir: Path, tmp_path: Path) ->
     )
 
 
-def test_a_damaged_journal_is_one_line_and_a_cut_one_goes_on(data_dir: Path, tmp_path: Path) -> None:
+def test_a_damaged_journal_is_one_line_and_a_cut_one_goes_on(
+    data_dir: Path, tmp_path: Path, trained: list[RunConfig]
+) -> None:
+    del trained
+
     assert tune(data_dir, tmp_path, 1).exit_code == 0
     expected = settings_and_values(tmp_path)
     folder = tmp_path / "tune" / "search"

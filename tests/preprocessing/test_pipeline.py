@@ -77,8 +77,10 @@ def test_the_record_keeps_its_order(tiny: Dataset) -> None:
     ]
 
 
-def test_making_a_dataset_again_replaces_it(tmp_path: Path, simulated_raw: Path) -> None:
-    preprocess("alimama", simulated_raw, tmp_path, "again", PreprocessOptions(history=5))
+def test_making_a_dataset_again_replaces_it(tmp_path: Path, tiny: Dataset, simulated_raw: Path) -> None:
+    shutil.copytree(tiny.folder, tmp_path / "again")
+    assert Dataset(tmp_path / "again").history == 20
+
     dataset = preprocess("alimama", simulated_raw, tmp_path, "again", PreprocessOptions(history=7))
     assert dataset.history == 7
     assert [path.name for path in tmp_path.iterdir()] == ["again"]

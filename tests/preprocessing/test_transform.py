@@ -38,21 +38,21 @@ def test_impressions_keep_their_columns(simulated_raw: Path, tiny: Dataset) -> N
         np.testing.assert_array_equal(hours, (columns[2] - START) % DAY // 3600)
         impressions += list(zip(*(c.tolist() for c in columns), strict=True))
     assert sorted(impressions) == expected
-    cate = tiny.column("vocabularies", "cate")
-    for row, raw in enumerate(tiny.column("items", "raw")):
-        number = tiny.column("items", "cate")[row]
-        assert number == UNKNOWN or cate[number - FIRST_ID] == int(ads[int(raw)]["cate_id"])
+    known = {int(value): FIRST_ID + number for number, value in enumerate(tiny.column("vocabularies", "cate"))}
+    for number, raw in zip(tiny.column("items", "cate"), tiny.column("items", "raw"), strict=True):
+        assert number == known.get(int(ads[int(raw)]["cate_id"]), UNKNOWN)
 
 
 def test_attributes_of_users(simulated_raw: Path, tiny: Dataset) -> None:
     profiles = {int(row["userid"]): row for row in oracles.read_csv(simulated_raw / "user_profile.csv")}
     without_profile = 0
     for name in ("age_level", "pvalue_level", "new_user_class_level"):
-        values, ids = tiny.column("vocabularies", name), tiny.column("users", name)
+        known = {int(value): FIRST_ID + number for number, value in enumerate(tiny.column("vocabularies", name))}
+        ids = tiny.column("users", name)
         for user, number in zip(tiny.column("users", "raw"), ids, strict=True):
             text = profiles[int(user)][name] if int(user) in profiles else ""
             without_profile += int(user) not in profiles
-            assert number == UNKNOWN if text == "" else number == UNKNOWN or values[number - FIRST_ID] == int(text)
+            assert number == (known.get(int(text), UNKNOWN) if text else UNKNOWN)
     assert without_profile
     assert tiny.counts["users_without_profile"] == without_profile / 3
 

@@ -18,7 +18,7 @@ from mailcli.models.two_tower import TwoTower
 from mailcli.runs.folder import RunFolder
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.models import mail_config
-from tests.helpers.runs import config, outcome
+from tests.helpers.runs import Trained, config, copy_run, outcome
 
 
 @contextmanager
@@ -99,10 +99,10 @@ def test_the_same_command_goes_on(with_data: Path) -> None:
 
 
 def test_weights_of_a_two_stage_method_are_whole_or_missing(
-    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Dataset, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = mail_config(None, cold_start="conse", epochs=1, batch_size=256)
-    train_if_missing(method.baseline(), tiny, tmp_path)
+    copy_run(trained(method.baseline()), tmp_path)
 
     def save_half(model: TwoTower, path: Path) -> None:
         path.write_bytes(b"half")

@@ -36,6 +36,17 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_the_option_tracks_all_processes(name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del home
+    # So that it is restored.
+    monkeypatch.setenv(trackers.VARIABLES[name], "")
+    monkeypatch.delenv(trackers.VARIABLES[name])
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    assert error_line(mail("train", f"--{name}", "--ranker", "bsae")).startswith("unknown ranker")
+    assert os.environ[trackers.VARIABLES[name]] == "1"
+
+
 @pytest.mark.slow
 def test_event_files_hold_what_the_history_holds(
     tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

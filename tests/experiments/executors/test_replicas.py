@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.distributed import _train_in_turn
-from mailcli.experiments.executors.replicas import _unreachable_error
+from mailcli.experiments.executors.replicas import _unreachable_error, check_replicas
 from tests.helpers.workers import (
     BASE_MAIL,
     SMALL_MAIL,
@@ -27,6 +28,29 @@ from tests.helpers.workers import (
     train_commands,
     without_norms,
 )
+
+
+def test_what_several_replicas_cannot_train(tiny: Dataset, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(home))
+    (home / "unsupported.py").write_text("def ranker(features, training):\n    return features.query[:, 0]\n")
+    rows = len(views(tiny, make_config([{"data": "tiny"}]))["train"].rows)
+    for changes, message in (
+        ({"batch_size": 1}, "batch_size = 1: each of the 2 replicas takes a part of every batch. Expected 2 or more."),
+        (
+            {"batch_size": rows - 1},
+            f"batch_size = {rows - 1}: the last batch of an epoch would have 1 of the training impressions, too few for 2 "
+            "replicas. Choose another batch_size.",
+        ),
+        (
+            {"batch_size": rows, "ranker": "unsupported:ranker"},
+            "ranker 'unsupported:ranker': has not declared support for several replicas, where losses, batch "
+            "normalization and dropout must be those of mailcli.models. Use them and set `supports_replicas = True` in "
+            "the class, or train on one replica.",
+        ),
+    ):
+        with pytest.raises(MailError) as error:
+            check_replicas(make_config([{"data": "tiny"}, changes]), tiny, 2)
+        assert error.value.message == message
 
 
 def test_a_worker_that_does_not_answer_is_reported() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import keras
 import numpy as np
@@ -19,7 +21,9 @@ from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.opening import open_run
-from mailcli.training.warm_start import WarmStart, _VariableExpander
+from mailcli.runs.variable_files import StoredVariable
+from mailcli.training.warm_start import WarmStart, _checked, _VariableExpander
+from tests.helpers.models import mail_config
 from tests.helpers.retraining import PARENT, SETTINGS
 
 
@@ -52,6 +56,39 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
     assert error.value.message == (
         "run: its variable dense/kernel has the shape (8, 3), expected (9, 3): it does not grow with the ids. "
         "Train from scratch on this dataset instead."
+    )
+
+
+def test_a_parent_that_does_not_fit_is_refused(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = mail_config(None)
+    model = make_model(tiny, config)
+    step = make_step(model, config)
+    start = WarmStart(RunFolder(Path("run"), config), tiny)
+    start._layout = model.embedding.layout
+    for weights, message in (
+        ([np.zeros(1)] * 2, f"run: has 2 weights, but the new model has {len(model.weights)}."),
+        (
+            [np.asarray(weight) for weight in model.weights],
+            f"run/checkpoints/best.optimizers.npz: holds 0 variables, expected {len(step.variables)}. Train the run again "
+            "in another --runs folder.",
+        ),
+    ):
+        start._weights = weights
+        monkeypatch.setattr("mailcli.training.warm_start.open_variables", lambda _: nullcontext([]))
+        with pytest.raises(MailError) as error:
+            start.initialize(model, step)
+        assert error.value.message == message
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float64", 1.0), ("float32", np.nan)])
+def test_a_moment_of_another_type_or_not_finite_is_refused(dtype: str, value: float) -> None:
+    run = RunFolder(Path("run"), RunConfig("x"))
+    moment = cast(StoredVariable, SimpleNamespace(dtype=dtype, parts=iter([np.array([value])])))
+    with pytest.raises(MailError) as error:
+        list(_checked(run, moment, SimpleNamespace(path="m", dtype="float32")))
+    assert error.value.message == (
+        f"run/checkpoints/best.optimizers.npz: is damaged: m is {dtype}, expected finite float32. Train the run again in "
+        "another --runs folder."
     )
 
 

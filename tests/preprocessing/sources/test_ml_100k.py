@@ -8,7 +8,7 @@ import numpy as np
 
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, SPLITS
-from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
+from mailcli.preprocessing.pipeline import preprocess
 from tests.helpers import grouplens
 
 
@@ -60,8 +60,3 @@ def test_grouplens_files_give_the_same_dataset(tmp_path: Path) -> None:
     genres = dataset.column("vocabularies", "genres")
     assert set(genres) == {"Action", "Drama"}
     assert dataset.column("vocabularies", "year").tolist() == [1990, 1991, 1992, 1993, 1994, 1995, 1996]
-
-
-def test_ml_100k_is_as_published(ml_100k_raw: Path, tmp_path: Path) -> None:
-    dataset = preprocess("ml-100k", ml_100k_raw, tmp_path, None, PreprocessOptions(expect_official=True))
-    assert dataset.counts["users"] == 943
