@@ -43,8 +43,8 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
 plot.help = f"""Draw a figure of finished runs, as PNG and SVG. NAME is {quoted(plugins.names(plugins.PLOTS))}.
 
 RUN is the folder of a run, or a folder of runs; by default all runs in --runs. `nearness` and `tsne` need one run. All
-must have the same dataset, protocol and share of new users. Of a folder of runs, a damaged run is skipped with a
-warning.
+must have the same protocol and share of new users and, except for `map`, the same dataset. Of a folder of runs, a
+damaged run is skipped with a warning.
 
 \b
 {chr(10).join(f"{name:10} {text}" for name, text in plugins.summaries(plugins.PLOTS).items())}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,10 @@ def tune(
 
     To resume an interrupted search, run the same command; --trials may be raised.
     """
+    from mailcli.training.trackers import VARIABLES
+
+    if VARIABLES["mlflow"] in os.environ:
+        raise MailError("--mlflow: the runs of a search are not tested, so nothing would be logged. Leave it out.")
     if experiment:
         _refuse_options_of_one_cell(options)
         budget = {"trials": trials, "ranges": ranges, "users": users, "seed": seed or 0, "seeds": seeds}

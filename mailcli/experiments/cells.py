@@ -16,7 +16,6 @@ from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import find_run, holds_another
 from mailcli.settings.option_defaults import check_options
-from mailcli.training import trackers
 from mailcli.training.trivial_run import train_trivial_row
 from mailcli.utils.hardware import has_bfloat16
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -192,6 +191,4 @@ def train_if_missing(
         two_stage = is_two_stage(config)
         baseline = train_if_missing(config.baseline(), dataset, folders, checkpoint_minutes) if two_stage else None
         train(run, dataset, baseline, checkpoint_minutes)
-    else:
-        trackers.note_finished(run)
     return run

@@ -15,6 +15,7 @@ from mailcli.experiments.executors.processes import jobs_and_threads, train_all
 from mailcli.experiments.executors.tasks import Task
 from mailcli.reporting.rows import Result, Row, result_of
 from mailcli.runs.folder import RunFolder
+from mailcli.training import trackers
 from mailcli.utils.progress import progress
 from mailcli.utils.table_memory import table_bytes, table_memory
 
@@ -93,6 +94,7 @@ def table_runs(
     """
     needed = with_baselines(configs, seeds, baseline_of)
     runs = {config.key: folders.find(config, dataset) for config in needed}
+    trackers.note_reused(runs.values())
     trivial = [run.config for run in runs.values() if plugins.is_trivial(run.config.ranker)]
     if trivial:
         with progress("fitting trivial rows", len(trivial), "rows") as advance:

@@ -49,7 +49,8 @@ def _table(folder: Path, runs: Sequence[ListedRun], now: float) -> TextTable:
 
 def _name(run: ListedRun) -> str:
     """Cell and seed: what follows the table's title in the path."""
-    return f"{run.folder.parent.name}/{run.folder.name}"
+    folder = run.folder.absolute()
+    return f"{folder.parent.name}/{folder.name}"
 
 
 def _numbers(run: ListedRun) -> list[str]:

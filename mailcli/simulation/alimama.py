@@ -68,6 +68,8 @@ def simulate_alimama(settings: Settings, out: Path) -> Summary:
 
 
 def _check_folder(settings: Settings, out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise MailError(f"{out}: is not a folder. Choose another with --out.")
     if not _may_replace(out):
         raise MailError(
             f"{out}: is not empty and was not written by `mail simulate`. Choose another folder with --out."

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,13 +32,14 @@ def enable(option: str) -> None:
     os.environ[VARIABLES[option]] = "1"
 
 
-def note_finished(run: RunFolder) -> None:
-    """Say that a run that is reused is not tracked."""
+def note_reused(runs: Iterable[RunFolder]) -> None:
+    """Say that those runs of a table that are finished, and so reused, are not tracked."""
     options = [option for option, variable in VARIABLES.items() if variable in os.environ]
-    if options:
+    reused = [run for run in runs if run.result is not None] if options else []
+    if reused:
         logger.warning(
-            f"Note: {run.folder}: is finished and reused, so --{options[0]} has nothing to write; --overwrite trains "
-            "it again."
+            f"Note: --{options[0]} writes nothing for finished runs, which are reused ({len(reused)} here, such as "
+            f"{reused[0].folder}). Delete the folder of a run to train it again."
         )
 
 

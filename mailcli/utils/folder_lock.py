@@ -27,7 +27,8 @@ class FolderLock:
 
     def __init__(self, folder: Path, busy: str) -> None:
         self._busy = busy
-        if folder.is_symlink():
+        # `.` has no name.
+        if folder.is_symlink() or not folder.name:
             folder = real_path(folder)
         self._folder = folder
         self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)

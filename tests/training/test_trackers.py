@@ -13,14 +13,15 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
+from mailcli.experiments.matrix import make_rows
 from mailcli.runs.folder import RunFolder
 from mailcli.training import trackers
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
+from tests.helpers.runs import Trained, copy_run
 
 
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -177,15 +178,24 @@ def test_a_tracker_that_is_not_installed_is_refused(name: str, monkeypatch: pyte
     assert trackers.VARIABLES[name] not in os.environ
 
 
-def test_a_run_that_is_reused_says_that_nothing_is_tracked(
-    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_runs_that_are_reused_are_not_tracked(
+    tiny: Dataset, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = make_config([{"data": "tiny", "ranker": "item-rate", "history": 20}])
-    run = train_if_missing(config, tiny, tmp_path)
-    train_if_missing(config, tiny, tmp_path)
-    assert caplog.messages == []
+    config = mail_config(None, epochs=1, batch_size=256)
+    run = copy_run(trained(config), tmp_path)
+    make_rows([config], [0], tiny, tmp_path)
+    assert "Note" not in caplog.text
     monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
-    train_if_missing(config, tiny, tmp_path)
-    assert caplog.messages == [
-        f"Note: {run.folder}: is finished and reused, so --tensorboard has nothing to write; --overwrite trains it again."
-    ]
+    make_rows([config], [0], tiny, tmp_path)
+    assert caplog.messages[-1] == (
+        "Note: --tensorboard writes nothing for finished runs, which are reused (1 here, such as "
+        f"{run.folder}). Delete the folder of a run to train it again."
+    )
+
+
+def test_a_search_has_nothing_for_mlflow(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del home
+    monkeypatch.setenv(trackers.VARIABLES["mlflow"], "1")
+    assert error_line(mail("tune", "--range", "epochs=1|2")) == (
+        "--mlflow: the runs of a search are not tested, so nothing would be logged. Leave it out."
+    )

@@ -53,4 +53,5 @@ def source(table: RecognizedTable) -> str:
 def output_path(table: RecognizedTable, ending: str) -> Path:
     """A new file next to a table's first one."""
     path = table.first.path
-    return path.with_name(f"{path.name.partition('.')[0]}-{ending}")
+    plain = path.with_suffix("") if path.suffix == ".gz" else path
+    return path.with_name(f"{plain.stem}-{ending}")

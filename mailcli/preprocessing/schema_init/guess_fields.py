@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mailcli.escape import toml_string
 from mailcli.preprocessing.schema_file.definition import LIST_LIMIT
 from mailcli.preprocessing.schema_file.read_fields import RESERVED
-from mailcli.preprocessing.schema_init.column_names import without_type
+from mailcli.preprocessing.schema_init.column_names import letters, without_type
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 
 #: Marks every guess.
@@ -179,6 +179,6 @@ def _has_years(column: ColumnProfile) -> bool:
 
 def _is_code(column: ColumnProfile) -> bool:
     """Whether digits are a code, such as a postcode or an id, rather than a number."""
-    letters = re.sub(r"[^a-z]", "", column.name.lower())
+    name = letters(column.name)
     has_leading_zero = any(len(value) > 1 and value.startswith("0") and "." not in value for value in column.values)
-    return has_leading_zero or "zip" in letters or "postcode" in letters or letters.endswith(("id", "code"))
+    return has_leading_zero or "zip" in name or "postcode" in name or name.endswith(("id", "code"))

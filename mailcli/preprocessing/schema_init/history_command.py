@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mailcli.preprocessing.duckdb_sql import literal, pattern_of
@@ -9,20 +10,33 @@ from mailcli.preprocessing.schema_file.definition import UNITS
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.duckdb_command import copy_command, output_path, source, sql_name
-from mailcli.preprocessing.schema_init.labels_by_values import positive_word
+from mailcli.preprocessing.schema_init.labels_by_values import click_threshold, positive_word
 from mailcli.preprocessing.schema_init.list_forms import separator_of
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
 from mailcli.preprocessing.schema_init.time_values import WHOLE_SECONDS
 
 
-def history_command(table: RecognizedTable, history: ColumnProfile, log: RecognizedTable, pages: Path | None) -> str:
-    """A line for the shell: each user's earliest list, its last value a step before the log begins, and the clicks.
+def history_path(table: RecognizedTable, column: ColumnProfile | None, log: RecognizedTable) -> Path:
+    """The file that the command writes; a column is named if the table has several with histories.
+
+    As text, times of Parquet would have another form than those of the log.
+    """
+    suffix = "parquet" if log.time and log.time.is_time else "csv"
+    name = re.sub(r"\W+", "-", column.name).strip("-") + "-" if column else ""
+    return output_path(table, f"{name}history.{suffix}")
+
+
+def history_command(
+    table: RecognizedTable, history: ColumnProfile, log: RecognizedTable, pages: Path | None, out: Path
+) -> str:
+    """A shell command that writes each user's earliest list as rows, all before the log, and the log's clicks.
 
     Args:
         table: the table with the lists.
         history: their column.
         log: a table with a user and a time, perhaps the same.
         pages: a file with `item_id` and `click` that is written from the log, if it has pages instead of items.
+        out: the file to write.
     """
     assert table.user is not None
     assert log.user is not None
@@ -45,9 +59,7 @@ def history_command(table: RecognizedTable, history: ColumnProfile, log: Recogni
     if clicked:
         clicks = _pages_sql(pages) if pages else "log"
         query += f" UNION ALL SELECT {user}, {item}, {time} FROM {clicks} WHERE {clicked}"
-    # As text, times of Parquet would have another form than those of the log.
-    suffix = "parquet" if log.time.is_time else "csv"
-    return copy_command(query, output_path(table, f"history.{suffix}"))
+    return copy_command(query, out)
 
 
 def _pages_sql(pages: Path) -> str:
@@ -77,4 +89,9 @@ def _clicked(log: RecognizedTable) -> str:
         return ""
     if log.click.is_binary:
         return f"{sql_name(log.click.name)}::VARCHAR IN ('1', '1.0', 'true', 'True')"
-    return f"{sql_name(log.click.name)} = {literal(positive_word(log.click))}"
+    word = positive_word(log.click)
+    if word:
+        return f"{sql_name(log.click.name)} = {literal(word)}"
+    if log.click.is_number:
+        return f"try_cast({sql_name(log.click.name)} AS DOUBLE) >= {click_threshold(log.click):.15g}"
+    return ""

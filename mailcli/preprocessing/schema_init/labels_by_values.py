@@ -63,14 +63,14 @@ def click_rule(column: ColumnProfile, is_rating: bool = False) -> tuple[str, str
     if word:
         return f"{{column = {name}, equals = {toml_string(word)}}}", "what counts as a click?"
     if column.is_number:
-        return f"{{column = {name}, at_least = {_threshold(column, is_rating):.15g}}}", "what counts as a click?"
+        return f"{{column = {name}, at_least = {click_threshold(column, is_rating):.15g}}}", "what counts as a click?"
     # Of equally common values, the first in order.
     commonest, _ = Counter(sorted(column.values)).most_common(1)[0]
     return f"{{column = {name}, equals = {toml_string(commonest)}}}", "which value counts as a click?"
 
 
-def _threshold(column: ColumnProfile, is_rating: bool) -> float:
-    """Of ratings, a share of the largest; of other numbers, such as seconds, the median."""
+def click_threshold(column: ColumnProfile, is_rating: bool = False) -> float:
+    """The least number that is a click: of ratings a share of the largest, of others, such as seconds, the median."""
     numbers = sorted(map(float, column.values))
     is_rating = is_rating or column.distinct <= _MAX_RATINGS
     return _GOOD * numbers[-1] if is_rating else numbers[len(numbers) // 2]

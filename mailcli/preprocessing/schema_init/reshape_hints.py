@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mailcli.errors import counted
 from mailcli.preprocessing.duckdb_sql import literal
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.duckdb_command import copy_command, output_path, source, sql_name
-from mailcli.preprocessing.schema_init.history_command import history_command
+from mailcli.preprocessing.schema_init.history_command import history_command, history_path
 from mailcli.preprocessing.schema_init.list_forms import histories, is_page, item_ids, page_separator, shown_and_clicked
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
 from mailcli.preprocessing.schema_init.time_values import is_time_of_day
@@ -70,7 +71,9 @@ def reshape_hints(table: RecognizedTable, tables: Sequence[RecognizedTable]) -> 
 
 def instead(table: RecognizedTable, ending: str) -> str:
     """What to do with the file that a command writes."""
-    return f"then give {output_path(table, ending).name} to `mail schema init` instead of {table.name}"
+    others = len(table.files) - 1
+    parts = f" and its {counted(others, 'other part')}" if others else ""
+    return f"then give {output_path(table, ending).name} to `mail schema init` instead of {table.name}{parts}"
 
 
 def _pages_query(table: RecognizedTable, page: ColumnProfile, left_out: Sequence[ColumnProfile]) -> str:
@@ -117,17 +120,19 @@ def _shown_lists(table: RecognizedTable, ids: set[str]) -> Iterator[ReshapeHint]
 
 
 def _histories(table: RecognizedTable, tables: Sequence[RecognizedTable], ids: set[str]) -> Iterator[ReshapeHint]:
-    for column in histories(table, ids):
+    columns = histories(table, ids)
+    for column in columns:
         log = next((log for log in (table, *tables) if log.user and log.time), None)
         pages = _written_impressions(log) if log else None
         advice = f"Write them as rows with a time {_DOCS}"
         command = ""
         if log and table.user:
+            out = history_path(table, column if len(columns) > 1 else None, log)
             advice = (
                 "Histories are made from the log's earlier clicks; for these as well, write both as rows with times, "
-                f"and give {output_path(table, 'history.csv').name} to `mail schema init` too"
+                f"and give {out.name} to `mail schema init` too"
             )
-            command = history_command(table, column, log, pages)
+            command = history_command(table, column, log, pages, out)
         yield ReshapeHint((column,), "lists of earlier behaviors without times", advice, command)
 
 
@@ -145,7 +150,8 @@ def _flags(table: RecognizedTable) -> Iterator[ReshapeHint]:
     if not key or not key.is_unique or len(flags) < MANY_FLAGS:
         return
     query = (
-        f"SELECT * EXCLUDE (flag, has), string_agg(flag, '|') FILTER (has IN ('1', '1.0', 'true', 'True')) AS flags "
+        "SELECT * EXCLUDE (flag, has), "
+        "string_agg(flag, '|') FILTER (has::VARCHAR IN ('1', '1.0', 'true', 'True')) AS flags "
         f"FROM {source(table)} UNPIVOT INCLUDE NULLS (has FOR flag IN ({_shortest(flags, table)})) "
         "GROUP BY ALL"
     )
@@ -183,20 +189,26 @@ def _matrices(table: RecognizedTable) -> Iterator[ReshapeHint]:
 
 
 def _json_objects(table: RecognizedTable) -> Iterator[ReshapeHint]:
-    for column in table.columns:
-        keys = _json_keys(column)
-        if not keys:
-            continue
-        name = sql_name(column.name)
-        values = ", ".join(f"json_extract_string({name}, {literal(key)}) AS {sql_name(key)}" for key in keys)
-        yield ReshapeHint(
-            (column,),
-            "JSON objects",
-            f"Write their values as columns; {instead(table, 'columns.csv')}",
-            copy_command(
-                f"SELECT * EXCLUDE ({name}), {values} FROM {source(table)}", output_path(table, "columns.csv")
-            ),
-        )
+    keys = {column: keys for column in table.columns if (keys := _json_keys(column))}
+    if not keys:
+        return
+    values = [
+        f"json_extract_string({sql_name(column.name)}, {literal(key)}) AS {sql_name(key)}"
+        for column, own in keys.items()
+        for key in own
+    ]
+    yield ReshapeHint(
+        tuple(keys),
+        "JSON objects",
+        f"Write their values as columns; {instead(table, 'columns.csv')}",
+        copy_command(_replaced(keys, values, table), output_path(table, "columns.csv")),
+    )
+
+
+def _replaced(columns: Iterable[ColumnProfile], values: Iterable[str], table: RecognizedTable) -> str:
+    """SQL for a table with some values in place of some of its columns."""
+    names = ", ".join(sql_name(column.name) for column in columns)
+    return f"SELECT * EXCLUDE ({names}), {', '.join(values)} FROM {source(table)}"
 
 
 def _json_keys(column: ColumnProfile) -> list[str]:
@@ -213,19 +225,18 @@ def _json_keys(column: ColumnProfile) -> list[str]:
 
 
 def _structs(table: RecognizedTable) -> Iterator[ReshapeHint]:
-    for column in table.columns:
-        if column.unusable == "structs":
-            name = sql_name(column.name)
-            yield ReshapeHint(
-                (column,),
-                "Parquet structs",
-                f"Write their fields as columns; {instead(table, 'columns.parquet')}",
-                copy_command(
-                    f"SELECT * EXCLUDE ({name}), {name}.* FROM {source(table)}", output_path(table, "columns.parquet")
-                ),
-                # A note of its own says so.
-                is_left_out=False,
-            )
+    structs = tuple(column for column in table.columns if column.unusable == "structs")
+    if not structs:
+        return
+    fields = [f"{sql_name(column.name)}.*" for column in structs]
+    yield ReshapeHint(
+        structs,
+        "Parquet structs",
+        f"Write their fields as columns; {instead(table, 'columns.parquet')}",
+        copy_command(_replaced(structs, fields, table), output_path(table, "columns.parquet")),
+        # A note of its own says so.
+        is_left_out=False,
+    )
 
 
 def _days_and_clocks(table: RecognizedTable) -> Iterator[ReshapeHint]:

@@ -34,7 +34,7 @@ def sample_file(path: Path) -> FileSample:
     if not path.is_file():
         raise MailError(f"{path}: is not a file. Expected CSV, other separated text, or Parquet.")
     if _is_json(path):
-        command = copy_command(f"FROM read_json({literal(pattern_of(path))})", path.with_suffix(".parquet"))
+        command = copy_command(f"FROM read_json({literal(pattern_of(path))})", _plain(path).with_suffix(".parquet"))
         raise MailError(
             f"{path}: is JSON. Expected CSV, other separated text, or Parquet; this command writes it: {command}"
         )
@@ -53,9 +53,14 @@ def sample_file(path: Path) -> FileSample:
     return sample
 
 
+def _plain(path: Path) -> Path:
+    """The path without the ending of a compressed file."""
+    return path.with_suffix("") if path.suffix == ".gz" else path
+
+
 def _is_json(path: Path) -> bool:
     """Whether a file is JSON, or JSON lines, by its name or its first two characters."""
-    if any(suffix in _JSON for suffix in path.suffixes):
+    if _plain(path).suffix in _JSON:
         return True
     with open(path, "rb") as file:
         return bool(re.match(rb'\s*(\{\s*"|\[\s*\{)', file.read(_BEGINNING)))

@@ -107,7 +107,7 @@ def group_tables(files: Sequence[FileSample], given: Mapping[str, str] | None = 
         given: column names for some of the roles `user`, `item`, `time` and `click`.
 
     Raises:
-        MailError: no file has a given column.
+        MailError: no file has a given column, or it has no values.
     """
     given = given or {}
     _refuse_unknown(files, given)
@@ -119,6 +119,9 @@ def group_tables(files: Sequence[FileSample], given: Mapping[str, str] | None = 
     for group in groups.values():
         columns = tuple(merge_profiles(parts) for parts in zip(*(file.columns for file in group), strict=True))
         tables.append(recognize_columns(tuple(group), columns, given))
+    for role, name in given.items():
+        if not any(column.values for table in tables for column in table.columns if column.name == name):
+            raise MailError(f"--{role} {name}: has no values in the first rows. Name another column.")
     return tables
 
 
