@@ -39,7 +39,7 @@ def print_plan(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int 
 
 
 def announce_work(tables: Sequence[PlannedTable], jobs: int | None) -> None:
-    """Say on stderr how long large work takes; its dataset becomes the default, unless it is one of a grid's many.
+    """Say on stderr how long the work takes, if it is large; make its dataset the default, unless it is of a grid.
 
     Args:
         tables: what is to be trained.

@@ -24,12 +24,12 @@ def check_output(
     """Refuse to write over something that the command has not written.
 
     Args:
-        option: that names the file, e.g. `--out`.
+        option: the option that names the file, e.g. `--out`.
         path: the file to write.
-        kind: what is written, for example "an HTML page".
-        example: a name for the file.
+        kind: what the command writes there, e.g. "a page of `mail report`".
+        example: a file name to suggest.
         sources: the files that it is made from.
-        is_own: whether an existing file is of that kind, and may be replaced.
+        is_own: whether an existing file was written by this command and may be replaced.
 
     Raises:
         MailError: `path` is a folder, a device, one of the sources, a file of another kind, or below a file.

@@ -43,7 +43,7 @@ PATH = _PathType()
 def path_option(*names: str, text: str, default: str | None = None, **attributes: Any) -> Callable[[F], F]:
     """An option that takes a path; a default is shown in the help."""
     if default is not None:
-        # Left out otherwise: to click, None is a value, which a required option would then have.
+        # Passed only if there is one: to click, None is a value, so that a required option would count as given.
         attributes |= {"default": Path(default), "show_default": True}
     return click.option(*names, type=PATH, help=text, **attributes)
 
@@ -64,7 +64,7 @@ class _Share(click.ParamType):
 
 
 class Minutes(click.FloatRange):
-    """0 or more minutes, which are no NaN: with that, no time would ever be up."""
+    """0 or more minutes; NaN and infinity are refused, since no checkpoint would ever be due."""
 
     def __init__(self) -> None:
         super().__init__(min=0)

@@ -27,7 +27,8 @@ from mailcli.errors import MailError
 @click.option(
     "--known",
     metavar="N,...",
-    help="Measure the new users' AUC and GAUC with only their last N behaviors given back instead, e.g. 0,1,2,5,10,30.",
+    help="Instead, measure AUC and GAUC of the new users when only their last N behaviors are given back, e.g. "
+    "0,1,2,5,10,30.",
 )
 @THREADS
 @TABLE_MEMORY
@@ -56,16 +57,16 @@ def evaluate(
     check_draws(bootstrap)
     check_form(form)
     metric_columns = check_columns(columns)
-    numbers = None if known is None else parse_known(known)
-    if numbers is not None and bootstrap:
+    known_counts = None if known is None else parse_known(known)
+    if known_counts is not None and bootstrap:
         raise MailError("--known has no intervals over users. Leave out --bootstrap or --known.")
-    if numbers is not None and columns is not None:
+    if known_counts is not None and columns is not None:
         raise MailError("--known shows AUC and GAUC of new users only. Leave out --columns, or --known.")
     chosen = runs_to_score(folders, runs, data_dir)
-    if numbers is not None:
+    if known_counts is not None:
         from mailcli.reporting.warm_up_table import warm_up_tables
 
-        print_text_tables(warm_up_tables(chosen, data_dir, numbers), form)
+        print_text_tables(warm_up_tables(chosen, data_dir, known_counts), form)
         return
     from mailcli.reporting.captions import table_titles
     from mailcli.reporting.rescore import rescore

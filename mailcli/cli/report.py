@@ -52,9 +52,9 @@ def report(
     from mailcli.reporting.report.page import render_page
     from mailcli.utils.files import replace_file
 
-    numbers = parse_known(known) if known is not None else ()
+    known_counts = parse_known(known) if known is not None else ()
     check_output("--out", out, "a page of `mail report`", "report.html", sources, _is_page)
-    page = render_page(make_report(sources, ReportOptions(runs, data_dir, metric_columns, numbers, data, seeds)))
+    page = render_page(make_report(sources, ReportOptions(runs, data_dir, metric_columns, known_counts, data, seeds)))
     with replace_file(out) as partial:
         partial.write_text(page, encoding="utf-8")
     print_line(out)

@@ -42,8 +42,8 @@ def list_(form: str, runs: Path) -> None:
 @click.argument("run", type=PATH, shell_complete=complete_runs)
 @FORMAT
 def show(run: Path, form: str) -> None:
-    """Show what RUN is and has reached: its state, the settings that are not the defaults, versions and machine, the
-    metrics of every group of users, and the validation curve.
+    """Show RUN: its state, its settings that are not the defaults, versions and machine, the metrics of every group of
+    users, and the validation curve.
     """
     check_form(form)
     from mailcli.reporting.run_page import run_tables
@@ -66,7 +66,7 @@ def show(run: Path, form: str) -> None:
 @FORMAT
 @DATA_DIR
 def compare(a: Path, b: Path, bootstrap: int, form: str, data_dir: Path) -> None:
-    """Show in what two finished runs differ: settings, versions, and AUC and GAUC of every group of users.
+    """Show how two finished runs differ: settings, versions, and AUC and GAUC of every group of users.
 
     If both have scored the same impressions with the same new users, differences have intervals over users.
     """

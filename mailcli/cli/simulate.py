@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ from mailcli.cli._types import path_option
     type=float,
     default=0.0,
     show_default=True,
-    help="Part of the attributes' meaning that belongs to their combination, from 0 (effects add up) to 1.",
+    help="Share of the attributes' effect on interests that comes from their combinations, from 0 (single effects add "
+    "up) to 1 (only combinations count).",
 )
 @click.option(
     "--clicks-per-category",
@@ -69,6 +71,9 @@ def simulate(source: str, out: Path | None, data_dir: Path, **settings: Any) -> 
         "simulated."
     )
     best = summary.ceilings
+    if math.isnan(best.auc):
+        print_line("The test day has no click, or nothing else: there is no best possible AUC.")
+        return
     print_line(
         f"Best possible AUC on the test day: {best.auc:.4f} with the true click probability (GAUC {best.gauc:.4f}), "
         f"{best.behavior_auc:.4f} from behavior and item, {best.attributes_auc:.4f} from attributes and item, "

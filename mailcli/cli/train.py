@@ -188,9 +188,11 @@ def _continue(
 
     data, settings = options.pop("data"), options.pop("settings")
     allowed = {name: options.pop(name) for name in ("precision", "eval_every")}
-    excess = ["config" if name == "file" else name for name, value in options.items() if value is not None]
-    if excess:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in excess)
+    if options.pop("columns") is not None:
+        raise MailError("--columns: the table of a continued run has columns of its own. Leave it out.")
+    refused = ["config" if name == "file" else name for name, value in options.items() if value is not None]
+    if refused:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in refused)
         raise MailError(f"--continue keeps the settings of {parent}. Leave out {names}.")
     overrides = parse_settings(settings)
     changes = {**given_settings(allowed, overrides), **overrides}

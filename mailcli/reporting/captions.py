@@ -100,8 +100,8 @@ def table_titles(tables: Sequence[tuple[str, Sequence[RunConfig]]]) -> list[str]
         plain = f"{shows} on {configs[0].data}, protocol {configs[0].protocol}"
         with_share, settings = f"{plain}, {new_share_text(configs[0])}", settings_note(configs)
         candidates.append((plain, with_share, f"{plain}: {settings}", f"{with_share}: {settings}"))
-    counts = Counter(title for own in candidates for title in own)
-    return [next((title for title in own if counts[title] == 1), own[-1]) for own in candidates]
+    counts = Counter(title for titles_of_table in candidates for title in titles_of_table)
+    return [next((title for title in titles if counts[title] == 1), titles[-1]) for titles in candidates]
 
 
 def protocol_text(config: RunConfig) -> str:
@@ -131,9 +131,13 @@ def settings_note(configs: Sequence[RunConfig]) -> str:
     networks = [config for config in configs if not plugins.is_trivial(config.ranker)] or configs
     defaults = {field.name: field.default for field in fields(RunConfig) if field.default is not MISSING}
     names = [name for name in defaults if name not in _SHOWN_ELSEWHERE]
-    values = {name: {getattr(config, name) for config in networks} for name in names} | _option_values(networks)
-    changed = [f"{name} {min(own)}" for name, own in values.items() if len(own) == 1 and own != {defaults.get(name)}]
-    differ = [name for name, own in values.items() if len(own) > 1]
+    values_by_name = {name: {getattr(config, name) for config in networks} for name in names} | _option_values(networks)
+    changed = [
+        f"{name} {min(values)}"
+        for name, values in values_by_name.items()
+        if len(values) == 1 and values != {defaults.get(name)}
+    ]
+    differ = [name for name, values in values_by_name.items() if len(values) > 1]
     text = ", ".join(changed) or "all defaults"
     return f"{text}; each row its own {', '.join(differ)}" if differ else text
 

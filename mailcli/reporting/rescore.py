@@ -57,7 +57,7 @@ def group_by_table(runs: Iterable[RunFolder]) -> list[list[list[RunFolder]]]:
 
 
 def cell_of(config: RunConfig) -> RunConfig:
-    """What the seeds of a row have in common: if they continue other runs, each of them has its own."""
+    """The config that the seeds of a row share, without the runs that they continue: each seed has its own."""
     return replace(config.without_seed(), continues="a run" if config.continues else "")
 
 

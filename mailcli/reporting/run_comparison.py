@@ -1,4 +1,4 @@
-"""`mail runs compare`: in what two finished runs differ, and by how much in AUC and GAUC."""
+"""`mail runs compare`: how two finished runs differ, and by how much in AUC and GAUC."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def state_text(run: ListedRun) -> str:
 
 
 def age_text(seconds: float) -> str:
-    """`3 d`: the largest unit of which it has one; a clock that was set back gives `0 s`."""
+    """`3 d`: in whole units of the largest unit that fits; `0 s` if the clock was set back."""
     for unit, name in _UNITS:
         if seconds >= unit:
             return f"{int(seconds // unit)} {name}"

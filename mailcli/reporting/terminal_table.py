@@ -22,8 +22,8 @@ _STYLES = ("", "bold", "underline")
 _NOTHING = {"", "-"}
 #: The narrowest terminal that is heeded (ours): below it, lines are broken by the terminal.
 _NARROWEST = 40
-#: Prose that would have less than the third part of the width next to its names stands below them (ours).
-_LEAST_PROSE = 3
+#: Prose stands below its names if they leave it less than this part of the width, a third (ours).
+_PROSE_PARTS = 3
 #: The width of a table that no terminal limits.
 _UNLIMITED = 10_000
 
@@ -40,7 +40,7 @@ def terminal_table(table: TextTable, width: int | None) -> str:
     # Prose wraps in any case.
     console.width = console.width if table.wraps and width is None else limit
     layout, grids = _plain_layout(table), list[RichTable]()
-    prose_is_below = table.wraps and _names_width(layout) + console.width // _LEAST_PROSE > console.width
+    prose_is_below = table.wraps and _names_width(layout) + console.width // _PROSE_PARTS > console.width
     if table.wraps and not prose_is_below:
         grids = [_prose_grid(layout)]
     elif not table.wraps:

@@ -18,7 +18,7 @@ from mailcli.settings.class_code import trains_on_generated_behavior
 #: By how much the AUC with real behavior must exceed the AUC without any, for a world to count (ours): elsewhere a
 #: user's own behavior says little about clicks.
 MATTERS_FROM = 0.05
-#: Differences of AUC are computed from rounded numbers; so much below the bound is still at the bound.
+#: Tolerance for rounding: a difference of AUC this far below the bound still counts as at the bound.
 _ROUNDING = 1e-9
 
 

@@ -41,7 +41,7 @@ def class_attribute(kind: plugins.PluginKind, name: str, attribute: str) -> Any:
     try:
         module, class_name = class_of(kind, name)
     except MailError:
-        # That of a run whose package has been uninstalled since.
+        # The run's package has been uninstalled since.
         return None
     for ancestor in lineage(module, class_name):
         for statement in ancestor.code.body:
@@ -67,7 +67,7 @@ def trains_on_generated_behavior(method: str) -> bool:
 
 
 def lineage(module: str, class_name: str, seen: tuple[tuple[str, str], ...] = ()) -> Iterator[ClassCode]:
-    """A class and its first bases, as far as their names lead to code that can be read.
+    """A class, its first base, the first base of that and so on, as far as their code can be found.
 
     Args:
         module: where the name is used.

@@ -23,7 +23,7 @@ from mailcli.settings.option_defaults import Constructor, option_defaults, read_
 NOT_SET = {"continues", *OPTION_TABLES.values()}
 #: What a constructor says about its options when it refuses them, for example "`rank` should be 1 or more".
 _LIMIT = re.compile(r"((?:`\w+`(?:, | and )?)+) should be (.+?)(?:\. Received.*)?")
-#: The name of a module's table of the options that are names, with their values.
+#: A module's table of the options that are one of some names: option -> names.
 _CHOICES = "CHOICES"
 #: How the types of options are named.
 TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}

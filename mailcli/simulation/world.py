@@ -87,7 +87,7 @@ class Settings:
     conversions: bool = False
     """Whether raw_sample has a column `buy`."""
     interactions: float = 0.0
-    """The part of the attributes' meaning that belongs to their combination."""
+    """The share of the attributes' effect on interests that comes from their combinations."""
     clicks_per_category: float = CLICKS_PER_CATEGORY
     """Expected clicks per ad category; sets the number of categories."""
     click_probability: float = CTR
@@ -243,7 +243,10 @@ class World:
 
 
 def category_counts(settings: Settings) -> tuple[int, int]:
-    """Categories with ads, and all categories. Every interest has one: below 2,700 users these are too many."""
+    """Categories with ads, and all categories: at least one per interest, which is too many for few users.
+
+    With the default of `clicks_per_category`, that is below 2,700 users.
+    """
     clicks = settings.users * IMPRESSIONS_PER_USER * settings.click_probability
     with_ads = max(INTERESTS, round(clicks / settings.clicks_per_category))
     return with_ads, round(with_ads * CATEGORIES_PER_AD_CATEGORY)

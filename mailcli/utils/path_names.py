@@ -1,4 +1,4 @@
-"""Paths whose names cannot be handed to the libraries that read the files, all of which expect UTF-8."""
+"""Paths in messages: names that libraries cannot take, since all expect UTF-8, and the place of a line of code."""
 
 from __future__ import annotations
 

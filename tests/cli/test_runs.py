@@ -227,6 +227,16 @@ class TestRemove:
         assert mail("runs", "rm", second, "--yes").exit_code == 0
         assert list(Path("runs").iterdir()) == [], "the cell's folder and those above it are empty"
 
+    def test_the_folder_that_one_is_in(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = begin_run().absolute()
+        begin_run(1)
+        monkeypatch.chdir(folder)
+        assert mail("runs", "show", ".").exit_code == 0
+        done = mail("runs", "rm", ".", "--yes")
+        monkeypatch.chdir(home)
+        assert done.exit_code == 0, done.output
+        assert not folder.exists()
+
     def test_nobody_answers(self, home: Path) -> None:
         folder = begin_run()
         assert error_line(mail("runs", "rm", folder)) == (

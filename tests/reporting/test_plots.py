@@ -124,8 +124,8 @@ def test_what_a_method_does_not_generate_is_not_drawn(method: str, tiny: Dataset
     with pytest.raises(MailError) as raised:
         encode_users(run, tiny)
     assert raised.value.message == (
-        f"x: '{method}' generates no behavior, so there is nothing to draw. Expected a run of a method such as mail, "
-        "cvae, llae, eszsl or conse."
+        f"x: '{method}' generates no behavior, so there is nothing to draw. Expected a run of one of 'conse', 'cvae', "
+        "'eszsl', 'llae', 'mail', 'mail-pooled', 'neighbors'."
     )
 
 
@@ -135,7 +135,7 @@ def test_a_generated_match_is_no_behavior_to_draw(trained: Trained, tiny: Datase
     settings = {"cold_start": "match", "embedding_dim": 4, "ranker.units": "8,4", "cold_start.dim": 4, "epochs": 1}
     run = trained(make_config([{"data": "tiny", "history": 5, "batch_size": 256, **settings}]))
     with pytest.raises(
-        MailError, match="'match' generates no behavior, so there is nothing to draw. Expected a run of a"
+        MailError, match="'match' generates no behavior, so there is nothing to draw. Expected a run of one of"
     ):
         encode_users(run, tiny)
 

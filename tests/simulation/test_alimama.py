@@ -151,6 +151,16 @@ def test_a_simulated_set_is_replaced_but_nothing_else(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
+def test_what_is_no_folder_is_refused_as_such(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    for name in ("file", "link"):
+        with pytest.raises(MailError) as error:
+            simulate_alimama(Settings(users=10), tmp_path / name)
+        assert error.value.message == f"{tmp_path / name}: is not a folder. Choose another with --out."
+
+
 def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "set"
     simulate_alimama(Settings(users=50, behaviors_per_user=5), out)

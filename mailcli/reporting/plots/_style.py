@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 #: Okabe and Ito's palette (Color Universal Design, 2008), without yellow, which is hard to see on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-#: So that lines can be distinguished without colors, too.
+#: Markers, which distinguish lines without colors.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-#: So that lines without markers can be, too: solid, dashed, dotted, dash-dot, dash-dot-dot.
+#: Dash patterns, which distinguish lines without markers: solid, dashed, dotted, dash-dot, dash-dot-dot.
 LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 #: Inches: a column of a two-column paper is 3.3 wide, a page 7.
 COLUMN, PAGE = 3.3, 7.0
@@ -49,7 +49,7 @@ _LEGEND_COLUMNS = 4
 
 
 def line_style(number: int) -> dict[str, Any]:
-    """How the lines of the group of this number look: without colors, the first five differ by their dashes too.
+    """Color, marker and dashes of the group with this number; the first five differ in their dashes, too.
 
     No two of the first 49 share color and marker, so that points differ as well.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: t-SNE's default.
 PERPLEXITY = 30
-#: Of the two groups of a map.
+#: How the points of the two groups of a map look.
 POINTS: tuple[dict[str, Any], ...] = (
     {"color": COLORS[0], "marker": "o", "s": 6, "alpha": 0.6, "linewidths": 0},
     {"color": COLORS[1], "marker": "x", "s": 8, "alpha": 0.8, "linewidths": 0.6},
