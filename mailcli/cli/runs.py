@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 from mailcli.cli._types import PATH
 from mailcli.errors import Interrupted, MailError, counted
 from mailcli.escape import terminal
-from mailcli.utils.paths import real_path
+from mailcli.utils.paths import named, real_path
 
 
 @click.group(cls=GroupWithDefault, default="list", short_help="List, show, compare and delete runs.")
@@ -94,7 +95,7 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
     from mailcli.runs.inventory import check_deletable, delete_run, inspect_run
     from mailcli.utils.sizes import size_text
 
-    chosen = list({real_path(folder): folder for folder in folders}.values())
+    chosen = list({real_path(folder): folder for folder in map(named, folders)}.values())
     for folder in chosen:
         check_deletable(folder)
     listed = [inspect_run(folder) for folder in chosen]
@@ -104,7 +105,8 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
     if not yes and not _confirm(f"Delete {count}?"):
         print_line("Nothing was deleted.")
         return
-    for run in listed:
+    # By whole paths: the folder that the command runs in may be the first to go.
+    for run in [replace(run, folder=real_path(run.folder.parent) / run.folder.name) for run in listed]:
         delete_run(run)
     print_line(f"Deleted {count}, {size_text(sum(run.bytes for run in listed))}.")
 

@@ -74,8 +74,10 @@ def simulate(source: str, out: Path | None, data_dir: Path, **settings: Any) -> 
     if math.isnan(best.auc):
         print_line("The test day has no click, or nothing else: there is no best possible AUC.")
         return
+    # No user may have both classes on that day.
+    gauc = "" if math.isnan(best.gauc) else f" (GAUC {best.gauc:.4f})"
     print_line(
-        f"Best possible AUC on the test day: {best.auc:.4f} with the true click probability (GAUC {best.gauc:.4f}), "
+        f"Best possible AUC on the test day: {best.auc:.4f} with the true click probability{gauc}, "
         f"{best.behavior_auc:.4f} from behavior and item, {best.attributes_auc:.4f} from attributes and item, "
         f"{best.item_auc:.4f} from the item alone."
     )

@@ -72,6 +72,7 @@ def make_rows(
     configs, seeds = list(configs), tuple(seeds)
     table = table_runs(configs, seeds, dataset, folders)
     if trainer:
+        trackers.note_reused(table.of_networks)
         trainer(table.missing(checkpoint_minutes))
     else:
         train_missing([table], checkpoint_minutes, jobs)
@@ -94,7 +95,6 @@ def table_runs(
     """
     needed = with_baselines(configs, seeds, baseline_of)
     runs = {config.key: folders.find(config, dataset) for config in needed}
-    trackers.note_reused(runs.values())
     trivial = [run.config for run in runs.values() if plugins.is_trivial(run.config.ranker)]
     if trivial:
         with progress("fitting trivial rows", len(trivial), "rows") as advance:
@@ -110,6 +110,7 @@ def train_missing(tables: Sequence[TableRuns], checkpoint_minutes: float | None,
     The tables share the processes, so that none is idle while the last run of a table ends. The first seeds of all
     tables are complete early.
     """
+    trackers.note_reused(run for table in tables for run in table.of_networks)
     tasks = sorted(
         (task for table in tables for task in table.missing(checkpoint_minutes)), key=lambda task: task.config.seed
     )

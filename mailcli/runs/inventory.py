@@ -122,10 +122,9 @@ def delete_run(run: ListedRun) -> None:
     Raises:
         MailError: it is being trained by now.
     """
-    # `.` has no name to delete.
-    above = folder = run.folder.absolute()
-    with lock_of(folder):
-        delete_folder(folder)
+    with lock_of(run.folder):
+        delete_folder(run.folder)
+    above = run.folder.absolute()
     if run.config and above.parts[-len(run.config.run_path.parts) :] == run.config.run_path.parts:
         with suppress(OSError):
             # Those of the cell, the protocol and the dataset; the first one that is not empty stops the loop.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from mailcli import __version__
 from mailcli.config import RunConfig, to_toml
 from mailcli.data.dataset import Dataset
+from mailcli.data.derivations import Derivation
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
 from mailcli.runs.folder import RunFolder
@@ -143,8 +145,15 @@ def raw_values(dataset: Dataset, input_: Input, ids: NDArray) -> list[Any]:
     raw: list[Any] = [
         values[k - FIRST_ID : k - FIRST_ID + 1].tolist()[0] if k >= FIRST_ID else input_.missing for k in ids.tolist()
     ]
-    edges = input_.derivation.edges
-    if not edges:
+    if not input_.derivation.edges:
         return raw
-    numbers = [edges[0] - 1, *edges]
+    numbers = _numbers_in_buckets(input_.derivation)
     return [bucket if bucket == input_.missing else float(numbers[bucket]) for bucket in raw]
+
+
+def _numbers_in_buckets(derivation: Derivation) -> list[float]:
+    """A number in each bucket that does not stand for a missing value: its lower end, if that is none."""
+    missing, edges = derivation.missing_numbers, derivation.edges
+    first = next(number for step in count(1) if (number := edges[0] - step) not in missing)
+    ends = zip(edges, [*edges[1:], edges[-1] + 1], strict=True)
+    return [first, *(low if low not in missing else (low + high) / 2 for low, high in ends)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from mailcli.data.derivations import Derivation
@@ -24,11 +26,18 @@ def is_missing(input_: Input, values: Tensor) -> Tensor:
     is_given = values != input_.missing
     if values.dtype.is_floating:
         is_given &= tf.math.is_finite(values)
-    missing = input_.derivation.missing if values.dtype == tf.string else input_.derivation.missing_numbers
-    for value in missing:
-        if values.dtype != tf.int64 or float(value).is_integer():
-            is_given &= values != tf.cast(value, values.dtype)
+    for value in _missing_values(input_.derivation, values.dtype):
+        is_given &= values != tf.constant(value, values.dtype)
     return ~is_given
+
+
+def _missing_values(derivation: Derivation, dtype: tf.DType) -> list[Any]:
+    """What stands for a missing value of a type, besides the type's own."""
+    if dtype == tf.string:
+        return [*derivation.missing]
+    if dtype == tf.int64:
+        return [int(number) for number in derivation.missing_numbers if number.is_integer() and abs(number) < 2**63]
+    return derivation.missing_numbers
 
 
 def checked_time(time: Tensor, limits: TimeLimits) -> Tensor:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mailcli.preprocessing.schema_file.parquet import is_number
 from mailcli.utils.parsing import numbers_among
 
 #: Whole numbers in plain notation.
@@ -65,11 +66,6 @@ def is_text(kind: pa.DataType) -> bool:
 def is_bytes(kind: pa.DataType) -> bool:
     """Whether an Arrow type holds bytes of any length, which may encode strings."""
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
-def is_number(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds numbers."""
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
 def is_csv_value(kind: pa.DataType) -> bool:

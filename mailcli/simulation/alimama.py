@@ -68,7 +68,9 @@ def simulate_alimama(settings: Settings, out: Path) -> Summary:
 
 
 def _check_folder(settings: Settings, out: Path) -> None:
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
+    if out.is_symlink():
+        raise MailError(f"{out}: is a link. Name the folder itself, or choose another with --out.")
+    if out.exists() and not out.is_dir():
         raise MailError(f"{out}: is not a folder. Choose another with --out.")
     if not _may_replace(out):
         raise MailError(
@@ -85,10 +87,8 @@ def _check_folder(settings: Settings, out: Path) -> None:
 
 def _may_replace(out: Path) -> bool:
     """Whether the folder is missing, empty, or holds only what the simulator wrote."""
-    if not out.exists() and not out.is_symlink():
+    if not out.exists():
         return True
-    if out.is_symlink() or not out.is_dir():
-        return False
     names = {path.name for path in out.iterdir()}
     if not names:
         return True

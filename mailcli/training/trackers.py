@@ -33,13 +33,13 @@ def enable(option: str) -> None:
 
 
 def note_reused(runs: Iterable[RunFolder]) -> None:
-    """Say that those runs of a table that are finished, and so reused, are not tracked."""
-    options = [option for option, variable in VARIABLES.items() if variable in os.environ]
+    """Say that those runs of some tables that are finished, and so reused, are not tracked."""
+    options = [f"--{option}" for option, variable in VARIABLES.items() if variable in os.environ]
     reused = [run for run in runs if run.result is not None] if options else []
     if reused:
         logger.warning(
-            f"Note: --{options[0]} writes nothing for finished runs, which are reused ({len(reused)} here, such as "
-            f"{reused[0].folder}). Delete the folder of a run to train it again."
+            f"Note: {' and '.join(options)}: nothing is written for finished runs, which are reused ({len(reused)}, "
+            f"such as {reused[0].folder}). Delete the folder of a run to train it again."
         )
 
 

@@ -27,8 +27,8 @@ class FolderLock:
 
     def __init__(self, folder: Path, busy: str) -> None:
         self._busy = busy
-        # `.` has no name.
-        if folder.is_symlink() or not folder.name:
+        # `.` has no name, and `..` none of its own.
+        if folder.is_symlink() or folder.name in {"", ".."}:
             folder = real_path(folder)
         self._folder = folder
         self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)

@@ -116,8 +116,9 @@ def test_a_set_is_written_in_one_order(home: Path) -> None:
     """`repr` shows its strings in an order that changes from session to session, and with it the name of the run."""
     cells = Cells()
     cells.run("SKIP = {'b', 'c', 'a'}\nDEEP = {'x': ({'q', 'p'}, [1.5]), 2: (3,)}\nEMPTY = set()")
-    cells.run("class Mine:\n    def value(self):\n        return SKIP, DEEP")
+    cells.run("class Mine:\n    def value(self):\n        return SKIP, DEEP, EMPTY")
     text = module_text("ranker Mine", cells.names["Mine"])
+    assert "EMPTY = set()\n" in text
     assert "SKIP = {'a', 'b', 'c'}\n" in text
     assert "DEEP = {'x': ({'p', 'q'}, [1.5]), 2: (3,)}\n" in text
 

@@ -232,10 +232,15 @@ class TestRemove:
         begin_run(1)
         monkeypatch.chdir(folder)
         assert mail("runs", "show", ".").exit_code == 0
-        done = mail("runs", "rm", ".", "--yes")
+        done = mail("runs", "rm", ".", "../seed-1", "--yes")
         monkeypatch.chdir(home)
         assert done.exit_code == 0, done.output
+        assert "Deleted 2 runs" in done.stdout
         assert not folder.exists()
+        monkeypatch.chdir(begin_run(2) / "checkpoints")
+        assert mail("runs", "rm", "..", "--yes").exit_code == 0
+        monkeypatch.chdir(home)
+        assert list((home / "runs").iterdir()) == []
 
     def test_nobody_answers(self, home: Path) -> None:
         folder = begin_run()

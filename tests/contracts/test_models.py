@@ -42,8 +42,8 @@ LIKE_LLAE = {"conse", "cvar", "eszsl", "neighbors"}
 LIKE_NONE = {"dropout", "masked", "pfd"}
 
 
-#: Methods whose graph has what another's has: MAIL's, or that of no method.
-LIKE_ANOTHER = LIKE_LLAE | LIKE_NONE | {"cvae", "llae", "mail-pooled", "metaemb"}
+#: Methods whose graph has what another's has: MAIL's, LLAE's, or that of no method.
+LIKE_ANOTHER = LIKE_LLAE | LIKE_NONE | {"cvae", "mail-pooled", "metaemb"}
 #: Cells that train as a quick one does: DIN as DMR, `masked` as `dropout`, `metaemb` as `llae`.
 LIKE_A_QUICK_CELL = {("din", "none"), ("base", "masked"), ("base", "metaemb")}
 

@@ -63,7 +63,7 @@ def test_the_id_column_counts_the_values_of_fields_before_it() -> None:
     assert (later.id_index, later.id_column) == (2, 4)
 
 
-def test_a_hidden_row_is_what_protocol_strict_makes_of_an_impression_that_treated_as_new(tiny: Dataset) -> None:
+def test_a_hidden_row_is_what_protocol_strict_makes_of_an_impression_that_is_treated_as_new(tiny: Dataset) -> None:
     config = make_config([{"data": "tiny", "history": 10, "protocol": "strict"}])
     view = views(tiny, config)["train"]
     everyone, nobody = np.ones_like(view.treated_as_new), np.zeros_like(view.treated_as_new)

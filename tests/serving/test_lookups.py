@@ -44,12 +44,17 @@ def test_a_value_counts_once_in_its_list() -> None:
     assert is_repeated(tf.constant([[7, 7], [7, 8]], tf.int64)).numpy().tolist() == [[False, True], [False, False]]
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("int64", tf.int64), ("float32", tf.float32), ("string", tf.string)])
+@pytest.mark.parametrize(("name", "dtype"), [("int64", tf.int64), ("float64", tf.float64), ("string", tf.string)])
 def test_what_the_schema_file_calls_missing_is_missing(name: str, dtype: tf.DType) -> None:
-    derivation = Derivation(missing=("-1", "0.5", "NULL"))
+    derivation = Derivation(missing=("99999999", "-99.9", "NULL", "1e30"))
     input_ = Input("x", tf.TensorSpec([None], dtype), "x", "x", "", derivation)
-    values = {"int64": [-1, 0, 1], "float32": [-1, 0.5, 1], "string": ["-1", "NULL", "1"]}[name]
-    expected = {"int64": [True, False, False], "float32": [True, True, False], "string": [True, True, False]}[name]
+    # None of these numbers is one of float32.
+    values = {
+        "int64": [99999999, 100000000, -99],
+        "float64": [99999999, -99.9, -99.90000153],
+        "string": ["-99.9", "NULL", "1"],
+    }[name]
+    expected = {"int64": [True, False, False], "float64": [True, True, False], "string": [True, True, False]}[name]
     assert is_missing(input_, tf.constant(values, dtype)).numpy().tolist() == expected
 
 

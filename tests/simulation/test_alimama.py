@@ -155,10 +155,13 @@ def test_what_is_no_folder_is_refused_as_such(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "empty")
-    for name in ("file", "link"):
+    for name, fault in (
+        ("file", "is not a folder. Choose another with --out."),
+        ("link", "is a link. Name the folder itself, or choose another with --out."),
+    ):
         with pytest.raises(MailError) as error:
             simulate_alimama(Settings(users=10), tmp_path / name)
-        assert error.value.message == f"{tmp_path / name}: is not a folder. Choose another with --out."
+        assert error.value.message == f"{tmp_path / name}: {fault}"
 
 
 def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:

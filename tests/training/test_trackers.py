@@ -188,7 +188,7 @@ def test_runs_that_are_reused_are_not_tracked(
     monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
     make_rows([config], [0], tiny, tmp_path)
     assert caplog.messages[-1] == (
-        "Note: --tensorboard writes nothing for finished runs, which are reused (1 here, such as "
+        "Note: --tensorboard: nothing is written for finished runs, which are reused (1, such as "
         f"{run.folder}). Delete the folder of a run to train it again."
     )
 

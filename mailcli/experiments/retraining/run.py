@@ -17,6 +17,7 @@ from mailcli.runs.folder import RunFolder
 from mailcli.runs.identity import NUMBERING, PARENT_OPTIMIZERS
 from mailcli.runs.opening import check_has_weights, open_run
 from mailcli.runs.registry import find_run
+from mailcli.training import trackers
 from mailcli.utils.files import file_sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -64,6 +65,7 @@ def continue_run(
     checksums = {PARENT_OPTIMIZERS: file_sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
     run = find_run(runs, config, dataset, checksums, overwrite)
     remember(dataset)
+    trackers.note_reused([run])
     if run.result is None:
         from mailcli.training.train import train
         from mailcli.training.warm_start import ContinuedRun, WarmStart

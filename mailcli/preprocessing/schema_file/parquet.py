@@ -20,6 +20,11 @@ def is_list(data_type: pa.DataType) -> bool:
     return pa.types.is_list(data_type) or pa.types.is_large_list(data_type) or pa.types.is_fixed_size_list(data_type)
 
 
+def is_number(data_type: pa.DataType) -> bool:
+    """Whether a type holds numbers."""
+    return pa.types.is_integer(data_type) or pa.types.is_floating(data_type) or pa.types.is_decimal(data_type)
+
+
 def is_time(data_type: pa.DataType) -> bool:
     """Whether a column holds times or dates."""
     return pa.types.is_timestamp(data_type) or pa.types.is_date(data_type)

@@ -21,7 +21,7 @@ from mailcli.preprocessing.schema_file.definition import (
 )
 from mailcli.preprocessing.schema_file.folders import folder_value
 from mailcli.preprocessing.schema_file.locate import LocatedFiles, missing_values
-from mailcli.preprocessing.schema_file.parquet import is_list, is_time
+from mailcli.preprocessing.schema_file.parquet import is_list, is_number, is_time
 from mailcli.preprocessing.schema_file.raw_file import Hint, RowCheck, rule_hint, time_hint
 from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
 from mailcli.utils.parsing import numbers_among
@@ -78,15 +78,17 @@ class TypedColumns:
         text = self._raw(column.name)
         if column.extract:
             text = f"regexp_extract({text}, {literal(column.extract)}, 1)"
-        return f"(CASE WHEN {text} NOT IN {self._missing(column.name)} THEN {text} END)"
+        return f"(CASE WHEN {self._is_given(column.name, text)} THEN {text} END)"
 
-    def _missing(self, column: str) -> str:
-        missing = [*missing_values(column, self.files, self.joined)]
+    def _is_given(self, column: str, text: str) -> str:
+        """SQL for whether a text of a column stands for no missing value."""
+        missing = missing_values(column, self.files, self.joined)
+        is_given, numbers = f"{text} NOT IN {sql_tuple(missing)}", numbers_among(missing)
         data_type = self._element_type(column)
-        if data_type is not None and pa.types.is_floating(data_type):
-            # -1 is written -1.0 in such a column.
-            missing += map(str, numbers_among(missing))
-        return sql_tuple(missing)
+        if numbers and data_type is not None and is_number(data_type):
+            # The text of -1 in a column of numbers is ours: -1, -1.0 or -1.00.
+            is_given += f" AND coalesce(try_cast({text} AS DOUBLE) NOT IN ({', '.join(map(repr, numbers))}), true)"
+        return is_given
 
     def _number(self, column: str, text: str) -> str:
         """SQL for a text of a column as a number, null where it is none."""
@@ -218,8 +220,8 @@ class TypedColumns:
             parts = f"regexp_extract_all({text}, {literal(field.extract_all)}, 1)"
         else:
             parts = text
-        missing = self._missing(column.name)
-        values = f"list_transform({parts}, lambda x: CASE WHEN trim(x) NOT IN {missing} THEN trim(x) END)"
+        is_given = self._is_given(column.name, "trim(x)")
+        values = f"list_transform({parts}, lambda x: CASE WHEN {is_given} THEN trim(x) END)"
         if field.vocabulary in self.integers:
             values = f"list_transform({values}, lambda x: {self.whole(column.name, 'x')})"
         # It drops nulls, too.

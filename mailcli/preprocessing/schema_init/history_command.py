@@ -10,7 +10,7 @@ from mailcli.preprocessing.schema_file.definition import UNITS
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.duckdb_command import copy_command, output_path, source, sql_name
-from mailcli.preprocessing.schema_init.labels_by_values import click_threshold, positive_word
+from mailcli.preprocessing.schema_init.labels_by_values import click_threshold, commonest, positive_word
 from mailcli.preprocessing.schema_init.list_forms import separator_of
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
 from mailcli.preprocessing.schema_init.time_values import WHOLE_SECONDS
@@ -84,14 +84,13 @@ def _arithmetic(time: ColumnProfile) -> tuple[str, str, str]:
 
 
 def _clicked(log: RecognizedTable) -> str:
-    """SQL for what counts as a click of a log; empty if it has no items or no label."""
-    if not log.item or not log.click:
+    """SQL for what counts as a click of a log, as in the proposal; empty if it has no items or no label."""
+    label = log.click or log.rating
+    if not log.item or not label:
         return ""
-    if log.click.is_binary:
-        return f"{sql_name(log.click.name)}::VARCHAR IN ('1', '1.0', 'true', 'True')"
-    word = positive_word(log.click)
-    if word:
-        return f"{sql_name(log.click.name)} = {literal(word)}"
-    if log.click.is_number:
-        return f"try_cast({sql_name(log.click.name)} AS DOUBLE) >= {click_threshold(log.click):.15g}"
-    return ""
+    name, word = sql_name(label.name), positive_word(label)
+    if label.is_binary:
+        return f"{name}::VARCHAR IN ('1', '1.0', 'true', 'True')"
+    if label.is_number and not word:
+        return f"try_cast({name} AS DOUBLE) >= {click_threshold(label, is_rating=label is log.rating):.15g}"
+    return f"{name} = {literal(word or commonest(label))}"

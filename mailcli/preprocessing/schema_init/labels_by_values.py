@@ -64,9 +64,12 @@ def click_rule(column: ColumnProfile, is_rating: bool = False) -> tuple[str, str
         return f"{{column = {name}, equals = {toml_string(word)}}}", "what counts as a click?"
     if column.is_number:
         return f"{{column = {name}, at_least = {click_threshold(column, is_rating):.15g}}}", "what counts as a click?"
-    # Of equally common values, the first in order.
-    commonest, _ = Counter(sorted(column.values)).most_common(1)[0]
-    return f"{{column = {name}, equals = {toml_string(commonest)}}}", "which value counts as a click?"
+    return f"{{column = {name}, equals = {toml_string(commonest(column))}}}", "which value counts as a click?"
+
+
+def commonest(column: ColumnProfile) -> str:
+    """The most common value; of several, the first in order."""
+    return Counter(sorted(column.values)).most_common(1)[0][0]
 
 
 def click_threshold(column: ColumnProfile, is_rating: bool = False) -> float:

@@ -55,7 +55,7 @@ def sample_file(path: Path) -> FileSample:
 
 def _plain(path: Path) -> Path:
     """The path without the ending of a compressed file."""
-    return path.with_suffix("") if path.suffix == ".gz" else path
+    return path.with_suffix("") if path.suffix in {".gz", ".zst", ".bz2", ".xz"} else path
 
 
 def _is_json(path: Path) -> bool:

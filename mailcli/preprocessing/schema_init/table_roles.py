@@ -120,8 +120,11 @@ def group_tables(files: Sequence[FileSample], given: Mapping[str, str] | None = 
         columns = tuple(merge_profiles(parts) for parts in zip(*(file.columns for file in group), strict=True))
         tables.append(recognize_columns(tuple(group), columns, given))
     for role, name in given.items():
-        if not any(column.values for table in tables for column in table.columns if column.name == name):
-            raise MailError(f"--{role} {name}: has no values in the first rows. Name another column.")
+        named = [column for table in tables for column in table.columns if column.name == name]
+        if not any(column.values for column in named):
+            unusable = next((column.unusable for column in named if column.unusable), "")
+            fault = f"holds Parquet {unusable}" if unusable else "has no values in the first rows"
+            raise MailError(f"--{role} {name}: {fault}. Name another column.")
     return tables
 
 

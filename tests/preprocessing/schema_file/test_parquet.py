@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,22 @@ def test_not_a_number_is_a_missing_value(tmp_path: Path) -> None:
 
 
 def test_a_number_that_means_missing_is_missing_in_a_column_of_floats(tmp_path: Path) -> None:
-    columns = {"a": [-1.0, 2.0], "b": pa.array([[1.5, -1.0], [-1.0]], pa.list_(pa.float64())), "c": [-1, 2]}
-    attributes = 'a = {column = "a", edges = [0]}\nb = {column = "b", list = true}\nc = {column = "c", edges = [0]}'
-    rows = users_of(tmp_path, columns, attributes, 'users.missing = ["-1"]\n')
-    assert [(row["a"], row["b"], row["c"]) for row in rows] == [(None, ["1.5"], None), (1, [], 1)]
+    columns = {
+        "a": [-1.0, 2.0],
+        "b": pa.array([[1.5, -1.0], [-1.0]], pa.list_(pa.float64())),
+        "c": [-1, 2],
+        "d": pa.array([Decimal("-1.00"), Decimal("2.00")], pa.decimal128(5, 2)),
+        "e": pa.array([2.0, None]),
+    }
+    buckets = "\n".join(f'{name} = {{column = "{name}", edges = [0]}}' for name in "acde")
+    for text in ("-1", "-1.0"):
+        rows = users_of(
+            tmp_path, columns, f'{buckets}\nb = {{column = "b", list = true}}', f'users.missing = ["{text}"]\n'
+        )
+        assert [[row[name] for name in "abcde"] for row in rows] == [
+            [None, ["1.5"], None, None, 1],
+            [1, [], 1, 1, None],
+        ]
 
 
 def test_lists_of_one_length_are_lists(tmp_path: Path) -> None:

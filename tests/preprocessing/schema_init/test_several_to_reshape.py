@@ -80,6 +80,33 @@ def test_the_clicks_of_a_label_of_numbers_are_in_the_history(tmp_path: Path, cap
     assert written == {("U0", "N0"), ("U0", "N4"), ("U1", "N0"), ("U1", "N4"), ("U1", "N3")}
 
 
+@pytest.mark.parametrize(
+    ("label", "values", "clicked"),
+    [("rating", ["5", "4", "2", "1", "3"], {("U0", "N0"), ("U1", "N1")}), ("label", ["b", "b", "a", "c", "b"], None)],
+)
+def test_the_clicks_of_other_labels_are_those_of_the_proposal(
+    label: str,
+    values: list[str],
+    clicked: set[tuple[str, str]] | None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Ratings from .8 of the largest, 4, and the most common of the words, b."""
+    users = "user_id,city,basket\nU0,Rome,N8;N9\nU1,Oslo,N9;N8\n"
+    log = f"user_id,item_id,timestamp,{label}\n" + "".join(
+        f"U{n % 2},N{n},16000000{n}0,{value}\n" for n, value in enumerate(values)
+    )
+    items = "item_id,kind\n" + "".join(f"N{n},hat\n" for n in range(10))
+    raw = write_files(tmp_path, {"users.csv": users, "items.csv": items, "log.csv": log})
+    propose(
+        [raw / name for name in ("users.csv", "items.csv", "log.csv")], "my.toml", {} if clicked else {"click": label}
+    )
+    run(caplog.messages[1])
+    written = {(row["user_id"], row["item_id"]) for row in rows(tmp_path / "users-history.csv")}
+    lists = {("U0", "N8"), ("U0", "N9"), ("U1", "N8"), ("U1", "N9")}
+    assert written - lists == (clicked or {("U0", "N0"), ("U1", "N1"), ("U0", "N4")})
+
+
 def test_a_table_of_several_parts_is_given_instead_of_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     users = 'user_id;props\nU{};{{"age": 3}}\n'
     files = {"users-1.csv": users.format(0), "users-2.csv": users.format(1), "log.csv": LOG}
@@ -127,7 +154,7 @@ def test_a_role_of_a_column_without_values_is_refused(role: str, tmp_path: Path)
     assert error.value.message == f"--{role} empty: has no values in the first rows. Name another column."
 
 
-def test_numbers_of_rows_are_a_time(tmp_path: Path) -> None:
+def test_numbers_of_rows_are_a_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As docs/your-own-data.md advises for logs without times."""
     log = "user_id,item_id,time,click\n" + "".join(f"U{n % 2},N{n % 3},{n},{n % 2}\n" for n in range(6))
     raw = write_files(tmp_path, {"users.csv": USERS, "log.csv": log})
@@ -136,3 +163,4 @@ def test_numbers_of_rows_are_a_time(tmp_path: Path) -> None:
     assert f'time = "time"    {check}' in lines
     assert 'by = "user_share"' in lines
     assert not any(line.startswith(("hour", "weekday")) for line in lines)
+    assert "unknown" not in caplog.text
