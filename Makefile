@@ -48,8 +48,10 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/confirm-kuairand-rebuilt.toml experiments/confirm-kuairand-rebuilt-long-view.toml \
 	experiments/tuned/against-tuned-kuairand-rebuilt.toml \
 	experiments/rivals-kuairand-rebuilt-strict.toml \
+	experiments/confirm-kuairand-rebuilt-strict.toml \
 	experiments/tuned/rivals-kuairand-rebuilt-strict.toml \
 	experiments/rivals-dmr-kuairand-rebuilt.toml experiments/rivals-dmr-kuairand-rebuilt-strict.toml \
+	experiments/confirm-dmr-kuairand-rebuilt-strict.toml \
 	experiments/rivals-dmr-kuairand-rebuilt-long-view.toml \
 	experiments/rivals-dmr-kuairand-rebuilt-long-view-strict.toml \
 	experiments/form-kuairand-rebuilt.toml

@@ -282,8 +282,9 @@ def test_the_benchmarks_say_which_script_makes_what() -> None:
 
 
 def test_ci_follows_the_pages() -> None:
-    targets = re.findall(r"^make (\S+)$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
-    assert targets == ["check", "test", "test-docs"]
+    commands = re.findall(r"^make (.+)$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = [word for command in commands for word in command.split() if not word.startswith("-")]
+    assert sorted(targets) == ["check", "test", "test-docs"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
