@@ -17,7 +17,7 @@ $(READY): setup.cfg constraints.txt
 demo: $(READY)  ## a real table: BaseDNN and MAIL-Base on MovieLens-100K, three seeds
 	$(BIN)/mail run experiments/demo.toml
 
-test: $(READY)  ## the default suite: 6 to 9 minutes on 2 cores
+test: $(READY)  ## the default suite: about 8 minutes on 2 cores
 	$(BIN)/python -m pytest
 
 test-slow: $(READY)  ## the tests that take long, or show further cases

@@ -50,7 +50,6 @@ def test_forgetting_and_gain_are_those_of_the_two_models(home: Path) -> None:
     assert days[1]["after"] != days[1]["before"]
 
 
-@pytest.mark.slow
 def test_continue_prints_forgetting_and_gain(home: Path) -> None:
     command = ["train", "--continue", PARENT, "--data", "tiny"]
     done = mail(*command)
