@@ -18,7 +18,7 @@ def column_values(input_: Input, raw: dict[str, Tensor]) -> Tensor:
     if derivation.clock:
         return derivation.of_time(raw[TIME])
     values = raw[input_.name]
-    return _buckets(values, derivation) if derivation.edges else values
+    return _buckets(input_, values) if derivation.edges else values
 
 
 def is_missing(input_: Input, values: Tensor) -> Tensor:
@@ -54,11 +54,8 @@ def checked_time(time: Tensor, limits: TimeLimits) -> Tensor:
         return tf.identity(time)
 
 
-def _buckets(numbers: Tensor, derivation: Derivation) -> Tensor:
+def _buckets(input_: Input, numbers: Tensor) -> Tensor:
     """How many edges each number reaches, as int64; MISSING_NUMBER for a missing or infinite one."""
-    flat = tf.reshape(numbers, [-1])
-    reached = tf.searchsorted(tf.constant(derivation.edges, tf.float64), flat, side="right", out_type=tf.int64)
-    is_given = tf.math.is_finite(flat) & (flat != MISSING_NUMBER)
-    for number in derivation.missing_numbers:
-        is_given &= flat != number
-    return tf.reshape(tf.where(is_given, reached, MISSING_NUMBER), tf.shape(numbers))
+    flat, edges = tf.reshape(numbers, [-1]), tf.constant(input_.derivation.edges, tf.float64)
+    reached = tf.searchsorted(edges, flat, side="right", out_type=tf.int64)
+    return tf.reshape(tf.where(~is_missing(input_, flat), reached, MISSING_NUMBER), tf.shape(numbers))

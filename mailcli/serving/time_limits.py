@@ -44,10 +44,10 @@ def time_limits(dataset: Dataset) -> TimeLimits | None:
     if last == 0:
         # Preprocessing writes 0 where the raw files have no time.
         return None
-    first = int(impressions.min())
+    first, first_behavior = int(impressions.min()), int(behaviors.min())
     # The steps of a list have no times, but negative numbers.
-    if behaviors.min() >= 0:
-        first = min(first, int(behaviors.min()))
+    if first_behavior >= 0:
+        first = min(first, first_behavior)
     last = max(int(behaviors.max()), last)
     return TimeLimits(first, last, first // _FACTOR, min(max(_FACTOR * last, last + _YEAR), TIME_LIMIT - 1))
 

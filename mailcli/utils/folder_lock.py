@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mailcli.errors import MailError
-from mailcli.utils.paths import real_path
+from mailcli.utils.paths import named, real_path
 from mailcli.utils.system_errors import name_in_write_errors
 
 
@@ -27,9 +27,7 @@ class FolderLock:
 
     def __init__(self, folder: Path, busy: str) -> None:
         self._busy = busy
-        # `.` has no name, and `..` none of its own.
-        if folder.is_symlink() or folder.name in {"", ".."}:
-            folder = real_path(folder)
+        folder = real_path(folder) if folder.is_symlink() else named(folder)
         self._folder = folder
         self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
         self._new_folders: list[Path] = []

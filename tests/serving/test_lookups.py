@@ -12,6 +12,7 @@ import tensorflow as tf
 from mailcli.data.dataset import Dataset
 from mailcli.data.derivations import Derivation
 from mailcli.serving.dataset_lookup import history_ends
+from mailcli.serving.description import _numbers_in_buckets
 from mailcli.serving.lookups import is_repeated, pack_values, take_last_steps
 from mailcli.serving.raw_inputs import column_values, is_missing
 from mailcli.serving.signatures import Input
@@ -64,6 +65,11 @@ def test_a_number_that_means_missing_is_in_no_bucket() -> None:
     numbers = tf.constant([-1.0, 0.0, 1.0, 5.0, float("nan")], tf.float64)
     missing = -(2**63)
     assert column_values(input_, {"depth": numbers}).numpy().tolist() == [missing, 0, 1, 2, missing]
+
+
+def test_the_example_of_a_bucket_is_no_number_that_means_missing() -> None:
+    assert _numbers_in_buckets(Derivation(edges=(0.0, 1.0, 5.0), missing=("-1", "1"))) == [-2, 0, 3, 5]
+    assert _numbers_in_buckets(Derivation(edges=(0.0, 1.0), missing=("NULL", "1", "-2"))) == [-1, 0, 1.5]
 
 
 def test_the_steps_of_a_list_have_no_times() -> None:

@@ -26,6 +26,11 @@ def sql_name(name: str) -> str:
     return name if is_plain else identifier(name)
 
 
+def is_one(name: str) -> str:
+    """SQL for whether a column of 0 and 1, or of truth values, holds 1; `name` as `sql_name` has it."""
+    return f"{name}::VARCHAR IN ('1', '1.0', 'true', 'True')"
+
+
 @cache
 def _keywords() -> frozenset[str]:
     rows = duckdb.execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
@@ -53,5 +58,9 @@ def source(table: RecognizedTable) -> str:
 def output_path(table: RecognizedTable, ending: str) -> Path:
     """A new file next to a table's first one."""
     path = table.first.path
-    plain = path.with_suffix("") if path.suffix == ".gz" else path
-    return path.with_name(f"{plain.stem}-{ending}")
+    return path.with_name(f"{uncompressed(path).stem}-{ending}")
+
+
+def uncompressed(path: Path) -> Path:
+    """The path without the ending of a compressed file."""
+    return path.with_suffix("") if path.suffix in {".gz", ".zst", ".bz2", ".xz"} else path

@@ -9,7 +9,7 @@ from mailcli.preprocessing.duckdb_sql import literal, pattern_of
 from mailcli.preprocessing.schema_file.definition import UNITS
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
-from mailcli.preprocessing.schema_init.duckdb_command import copy_command, output_path, source, sql_name
+from mailcli.preprocessing.schema_init.duckdb_command import copy_command, is_one, output_path, source, sql_name
 from mailcli.preprocessing.schema_init.labels_by_values import click_threshold, commonest, positive_word
 from mailcli.preprocessing.schema_init.list_forms import separator_of
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
@@ -90,7 +90,7 @@ def _clicked(log: RecognizedTable) -> str:
         return ""
     name, word = sql_name(label.name), positive_word(label)
     if label.is_binary:
-        return f"{name}::VARCHAR IN ('1', '1.0', 'true', 'True')"
+        return is_one(name)
     if label.is_number and not word:
         return f"try_cast({name} AS DOUBLE) >= {click_threshold(label, is_rating=label is log.rating):.15g}"
     return f"{name} = {literal(word or commonest(label))}"

@@ -50,7 +50,7 @@ def _judged(table: RecognizedTable, tables: RecognizedTables) -> Iterator[str]:
     if is_log and table.time and table.time.time_formats[1:]:
         first, second, *_ = table.time.time_formats
         yield f"Note: {table.name}: the times in '{table.time.name}' are read as {first}, but may be {second}."
-    if is_log and table.unknown_time and not table.unknown_time.is_whole:
+    if is_log and table.unknown_time and not table.may_count_rows:
         column = table.unknown_time.name
         yield f"Note: {table.name}: the form of the times in '{column}' is unknown: write it into the schema file."
 

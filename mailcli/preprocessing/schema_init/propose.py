@@ -166,7 +166,7 @@ def _split(impressions: RecognizedTable) -> Iterator[str]:
         yield 'train = "train"'
         yield 'validation = "validation"'
         yield 'test = "test"'
-    elif impressions.click and not (impressions.unknown_time and impressions.unknown_time.is_whole):
+    elif impressions.click and not impressions.may_count_rows:
         yield f"# Test on the last day, validate on the day before it.    {CHECK}"
         yield 'by = "day"'
         yield "validation_days = 1"

@@ -179,7 +179,7 @@ def role_line(table: RecognizedTable, role: str) -> str:
 
 def _time_lines(table: RecognizedTable, note: str) -> Iterator[str]:
     """The time of a table, with what to check; what is said of the impressions is not repeated."""
-    if table.unknown_time and table.unknown_time.is_whole:
+    if table.unknown_time and table.may_count_rows:
         column = toml_string(table.unknown_time.name)
         yield f"time = {column}    {CHECK}: too small for times since 1970; if they count the rows, it is right"
     elif table.unknown_time:

@@ -62,6 +62,11 @@ class RecognizedTable:
         return replace(self.first.format, encoding=encoding)
 
     @property
+    def may_count_rows(self) -> bool:
+        """Whether the time is whole numbers that are too small for times since 1970, such as the rows' own numbers."""
+        return bool(self.unknown_time and self.unknown_time.is_whole)
+
+    @property
     def other_columns(self) -> list[ColumnProfile]:
         """The columns without a role."""
         recognized = [getattr(self, role) for role in ROLES]

@@ -11,7 +11,7 @@ from pathlib import Path
 from mailcli.errors import counted
 from mailcli.preprocessing.duckdb_sql import literal
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
-from mailcli.preprocessing.schema_init.duckdb_command import copy_command, output_path, source, sql_name
+from mailcli.preprocessing.schema_init.duckdb_command import copy_command, is_one, output_path, source, sql_name
 from mailcli.preprocessing.schema_init.history_command import history_command, history_path
 from mailcli.preprocessing.schema_init.list_forms import histories, is_page, item_ids, page_separator, shown_and_clicked
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
@@ -150,8 +150,7 @@ def _flags(table: RecognizedTable) -> Iterator[ReshapeHint]:
     if not key or not key.is_unique or len(flags) < MANY_FLAGS:
         return
     query = (
-        "SELECT * EXCLUDE (flag, has), "
-        "string_agg(flag, '|') FILTER (has::VARCHAR IN ('1', '1.0', 'true', 'True')) AS flags "
+        f"SELECT * EXCLUDE (flag, has), string_agg(flag, '|') FILTER ({is_one('has')}) AS flags "
         f"FROM {source(table)} UNPIVOT INCLUDE NULLS (has FOR flag IN ({_shortest(flags, table)})) "
         "GROUP BY ALL"
     )

@@ -12,7 +12,7 @@ from mailcli.preprocessing.duckdb_sql import literal, pattern_of
 from mailcli.preprocessing.schema_file.folders import example_pattern
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_file.text_file import repeated_name
-from mailcli.preprocessing.schema_init.duckdb_command import copy_command
+from mailcli.preprocessing.schema_init.duckdb_command import copy_command, uncompressed
 from mailcli.preprocessing.schema_init.file_sample import FileSample
 from mailcli.preprocessing.schema_init.sniff_parquet import sample_parquet
 from mailcli.preprocessing.schema_init.sniff_text import sample_text
@@ -34,7 +34,9 @@ def sample_file(path: Path) -> FileSample:
     if not path.is_file():
         raise MailError(f"{path}: is not a file. Expected CSV, other separated text, or Parquet.")
     if _is_json(path):
-        command = copy_command(f"FROM read_json({literal(pattern_of(path))})", _plain(path).with_suffix(".parquet"))
+        command = copy_command(
+            f"FROM read_json({literal(pattern_of(path))})", uncompressed(path).with_suffix(".parquet")
+        )
         raise MailError(
             f"{path}: is JSON. Expected CSV, other separated text, or Parquet; this command writes it: {command}"
         )
@@ -53,14 +55,9 @@ def sample_file(path: Path) -> FileSample:
     return sample
 
 
-def _plain(path: Path) -> Path:
-    """The path without the ending of a compressed file."""
-    return path.with_suffix("") if path.suffix in {".gz", ".zst", ".bz2", ".xz"} else path
-
-
 def _is_json(path: Path) -> bool:
     """Whether a file is JSON, or JSON lines, by its name or its first two characters."""
-    if _plain(path).suffix in _JSON:
+    if uncompressed(path).suffix in _JSON:
         return True
     with open(path, "rb") as file:
         return bool(re.match(rb'\s*(\{\s*"|\[\s*\{)', file.read(_BEGINNING)))
