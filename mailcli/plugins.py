@@ -32,14 +32,16 @@ class PluginKind(NamedTuple):
     """The class that each file of the package defines."""
     title: str
     """For error texts."""
+    base: str = ""
+    """The abstract class in the package's `_base.py` that each plugin extends; empty where the models check it."""
 
 
-SOURCES = PluginKind("preprocessing.sources", "Source", "data source")
-ENGINES = PluginKind("preprocessing.engines", "Engine", "engine")
+SOURCES = PluginKind("preprocessing.sources", "Source", "data source", "RawData")
+ENGINES = PluginKind("preprocessing.engines", "Engine", "engine", "DataEngine")
 RANKERS = PluginKind("models.rankers", "Ranker", "ranker")
 COLD_STARTS = PluginKind("models.coldstart", "ColdStart", "cold-start method")
 TRIVIAL_ROWS = PluginKind("trivial", "TrivialRow", "trivial row")
-PLOTS = PluginKind("reporting.plots", "Plot", "figure")
+PLOTS = PluginKind("reporting.plots", "Plot", "figure", "RunFigures")
 #: What `ranker.KEY` and `cold_start.KEY` are options of.
 OPTION_OWNERS = {"ranker": RANKERS, "cold_start": COLD_STARTS}
 
@@ -178,7 +180,21 @@ def _load_external(kind: PluginKind, path: str) -> Any:
         raise MailError(
             f"{kind.title} '{path}': '{module.__name__}' has no '{attribute}'.{did_you_mean(attribute, known)}"
         )
-    return getattr(module, attribute)
+    plugin = getattr(module, attribute)
+    if kind.base:
+        _check_base(kind, path, plugin)
+    return plugin
+
+
+def _check_base(kind: PluginKind, path: str, plugin: Any) -> None:
+    """Refuse what does not extend the kind's abstract class, or leaves one of its methods out (MailError)."""
+    base = getattr(importlib.import_module(f"mailcli.{kind.package}._base"), kind.base)
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        raise MailError(
+            f"{kind.title} '{path}': expected a class that extends {base.__module__}.{base.__name__} (CONTRIBUTING.md)."
+        )
+    if missing := getattr(plugin, "__abstractmethods__", ()):
+        raise MailError(f"{kind.title} '{path}' does not define {quoted(sorted(missing))}.")
 
 
 def _module(kind: PluginKind, path: str) -> ModuleType:

@@ -216,6 +216,35 @@ def test_what_cannot_be_imported_is_reported(folder: Path, name: str, message: s
 
 
 @pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        (
+            plugins.SOURCES,
+            "json:loads",
+            "data source 'json:loads': expected a class that extends mailcli.preprocessing.sources._base.RawData "
+            "(CONTRIBUTING.md).",
+        ),
+        (
+            plugins.ENGINES,
+            "json:JSONDecoder",
+            "engine 'json:JSONDecoder': expected a class that extends "
+            "mailcli.preprocessing.engines._base.DataEngine (CONTRIBUTING.md).",
+        ),
+        (plugins.PLOTS, "mine:Figures", "figure 'mine:Figures' does not define 'draw'."),
+    ],
+)
+def test_what_does_not_extend_the_abstract_class_is_refused(
+    folder: Path, kind: plugins.PluginKind, name: str, message: str
+) -> None:
+    (folder / "mine.py").write_text(
+        "from mailcli.reporting.plots._base import RunFigures\nclass Figures(RunFigures):\n    pass\n"
+    )
+    with pytest.raises(MailError) as error:
+        plugins.load(kind, name)
+    assert error.value.message == message
+
+
+@pytest.mark.parametrize(
     ("code", "message"),
     [
         ("import keras\nimport no_such_package\n", "line 2: ModuleNotFoundError: No module named 'no_such_package'"),

@@ -92,6 +92,11 @@ class RowSearch(NamedTuple):
         """One for each trial and seed."""
         return self.trials * self.search.seeds
 
+    @property
+    def noun(self) -> str:
+        """As the messages count them."""
+        return "searches"
+
 
 class TunedRow(NamedTuple):
     """What the search of a row has led to."""

@@ -58,9 +58,12 @@ def open_study(folder: Path, name: str, marks: Mapping[str, str], folder_option:
         study = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True, sampler=None
         )
-        attributes, _ = study.user_attrs, records(study)
+        attributes, trials = study.user_attrs, records(study)
     except (LookupError, ValueError, TypeError, AttributeError, AssertionError, optuna.exceptions.OptunaError) as error:
         raise _damaged(path, folder_option, f"Optuna: {type(error).__name__} {error}") from error
+    for trial in trials:
+        if not 0 <= trial["value"] <= 1:
+            raise _damaged(path, folder_option, f"trial {trial['trial']} has an AUC of {trial['value']}")
     _check_marks(study, folder, marks, attributes, folder_option)
     return study
 

@@ -147,7 +147,7 @@ def tasks_done(time_left: TimeLeft) -> str:
     """`2 of 6 runs done, 1 failed, about 12:30 left`."""
     ended, failed, tasks = time_left.ended, time_left.failed, time_left.tasks
     seconds = time_left.seconds() if ended < tasks else None
-    parts = [f"{ended - failed} of {tasks} runs done"]
+    parts = [f"{ended - failed} of {tasks} {time_left.noun} done"]
     if failed:
         parts.append(f"{failed} failed")
     if seconds is not None:

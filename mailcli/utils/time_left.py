@@ -17,6 +17,8 @@ class Work(NamedTuple):
 
     kind: str
     runs: int = 1
+    noun: str = "runs"
+    """What tasks are called where they are counted; the same for all."""
 
 
 @dataclass
@@ -54,6 +56,11 @@ class TimeLeft:
     def tasks(self) -> int:
         """The number of tasks."""
         return len(self._tasks)
+
+    @property
+    def noun(self) -> str:
+        """What the tasks are called."""
+        return self._tasks[0].noun
 
     @property
     def ended(self) -> int:

@@ -190,6 +190,7 @@ def test_a_damaged_journal_is_one_line_and_a_cut_one_goes_on(
         ([lines[0], b"\xff{\n", *lines[1:]], "line 2 is '\ufffd{\\n'; expected a JSON object"),
         ([*lines, b"{}\n"], "Optuna: KeyError 'op_code'"),
         ([re.sub(rb'"users":"[^"]*"', b'"users":7', line) for line in lines], "its users is 7; expected a string"),
+        ([re.sub(rb'"values":\s*\[[^]]*\]', b'"values":[1.5]', line) for line in lines], "trial 1 has an AUC of 1.5"),
     ):
         journal.write_bytes(b"".join(damaged))
         error = error_line(tune(data_dir, tmp_path, 1))

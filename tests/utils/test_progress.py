@@ -69,6 +69,11 @@ def test_messages_of_workers_are_lines_above_the_bars(capsys: pytest.CaptureFixt
         for event in (Started(0), message, Ended(0)):
             events.put(event)
     assert capsys.readouterr().err == "base+none, seed 0: epoch 1 of 3\n1 of 2 runs done, about 0:00 left\n"
+    # `mail tune FILE` works on rows, each a search of several runs.
+    with show_workers(events, [Work("a", 3, "searches"), Work("b", 3, "searches")], 1):
+        for event in (Started(0), Ended(0)):
+            events.put(event)
+    assert capsys.readouterr().err == "1 of 2 searches done, about 0:00 left\n"
 
 
 def test_the_time_that_is_left_is_that_of_the_whole_task(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def _work_one_by_one(work: Callable[[Any], None], tasks: Sequence[PoolTask], two
 
 def _works(tasks: Sequence[PoolTask]) -> list[Work]:
     """What decides how long tasks take: about the same for all seeds of a cell, and in all worlds of a grid."""
-    return [Work(repr(_cell(task)), task.run_count) for task in tasks]
+    return [Work(repr(_cell(task)), task.run_count, task.noun) for task in tasks]
 
 
 def _cell(task: PoolTask) -> RunConfig:

@@ -24,6 +24,10 @@ class PoolTask(Protocol):
     def run_count(self) -> int:
         """The number of runs that it takes."""
 
+    @property
+    def noun(self) -> str:
+        """What several of them are called."""
+
 
 class Task(NamedTuple):
     """A run to train."""
@@ -39,3 +43,8 @@ class Task(NamedTuple):
     def run_count(self) -> int:
         """A task trains a single run."""
         return 1
+
+    @property
+    def noun(self) -> str:
+        """As the messages count them."""
+        return "runs"

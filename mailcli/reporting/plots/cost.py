@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
+from mailcli.reporting.plots._base import RunFigures
 from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, labeled, line_style, rows_by_cell
 from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.tables import ResultLine, make_table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _LEAST_SECONDS = 0.1
 
 
-class Plot:
+class Plot(RunFigures):
     """AUC of new users, and RI over the ranker without a method, against the seconds of training of each row."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.metrics.statistics import Improvement
+from mailcli.reporting.plots._base import RunFigures
 from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, add_legend, add_title, caption, rows_by_cell, wrapped
 from mailcli.reporting.rows import METRICS, TITLES, Row
 from mailcli.reporting.tables import ResultLine, make_table
@@ -26,7 +27,7 @@ ROW, NAME_LINE = 0.35, 0.13
 _SHIFT = 0.18
 
 
-class Plot:
+class Plot(RunFigures):
     """RI of AUC and GAUC over the ranker without a method, with 95% intervals over seeds, for each row."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
+from mailcli.reporting.plots._base import RunFigures
 from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.runs.folder import HISTORY, RunFolder
 
@@ -22,7 +23,7 @@ LOSSES = ("L_rt", "L_a", "L_v", "L_d")
 REACH = 12
 
 
-class Plot:
+class Plot(RunFigures):
     """L_rt, L_a, L_v and L_d over batches (MAIL Fig. 4)."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:

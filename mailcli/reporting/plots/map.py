@@ -15,6 +15,7 @@ from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.reporting.map_table import block_title
+from mailcli.reporting.plots._base import RunFigures
 from mailcli.reporting.plots._style import PAGE, add_title, caption, check_new_share, rows_by_cell, wrapped
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import MATTERS_FROM, MapLine, WorldRows, map_blocks, value_text, varying
@@ -38,7 +39,7 @@ NAME_WIDTH = 30
 _DARK = 0.6
 
 
-class Plot:
+class Plot(RunFigures):
     """What generated behavior does to the AUC of new users (RI), by attribute strength, interactions and the rest."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli.reporting.plots._base import RunFigures
 from mailcli.reporting.plots._style import COLORS, PAGE, add_title, run_caption
 from mailcli.reporting.plots._users import encode_single_run
 from mailcli.runs.folder import RunFolder
@@ -30,7 +31,7 @@ class Nearness(NamedTuple):
     """cos(Σ v̂_i, Σ v_i of another user of the group): what the v̂ of any user would reach."""
 
 
-class Plot:
+class Plot(RunFigures):
     """Norms of Σ v and Σ v̂, and their cosines, old and new users: is v̂ as long as v, and is it the user's own?"""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli.reporting.plots._base import RunFigures
 from mailcli.reporting.plots._style import COLORS, PAGE, add_legend, add_title, labeled, run_caption
 from mailcli.reporting.plots._users import UserVectors, encode_single_run
 from mailcli.runs.folder import RunFolder
@@ -25,7 +26,7 @@ POINTS: tuple[dict[str, Any], ...] = (
 )
 
 
-class Plot:
+class Plot(RunFigures):
     """t-SNE of v against v̂, old and new users (MAIL Fig. 5); of h_a and of v̂, new against old (Fig. 6)."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:

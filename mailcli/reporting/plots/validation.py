@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
+from mailcli.reporting.plots._base import RunFigures
 from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.reporting.rows import Result
 from mailcli.runs.folder import RunFolder
@@ -23,7 +24,7 @@ _USERS = ("new", "old", "all")
 SIZE = (PAGE, 2.3)
 
 
-class Plot:
+class Plot(RunFigures):
     """Validation AUC of new, old and all users over the steps of training; a ring marks the weights that were kept."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:

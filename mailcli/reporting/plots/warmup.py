@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mailcli.metrics.statistics import estimate
+from mailcli.reporting.plots._base import RunFigures
 from mailcli.reporting.plots._style import COLUMN, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.reporting.warm_up import WarmUp, measure_warm_up
 from mailcli.runs.folder import RunFolder
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 KNOWN = (0, 1, 2, 5, 10, 20, 50, 100)
 
 
-class Plot:
+class Plot(RunFigures):
     """AUC of new users when their most recent 0, 1, 2, 5, 10, ... behaviors are given back."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
