@@ -10,6 +10,7 @@ class TypicalBehavior(ColdStartMethod):
     """Predicts the mean step of a history from the attributes; a new user gets a history of that step, repeated."""
 
     co_trained = True
+    generates = True
 
     def __init__(self, units: int = 64, steps: int = 10, **kwargs):
         super().__init__(**kwargs)

@@ -141,8 +141,8 @@ RUN_OPTIONS = with_options(
         "--protocol",
         metavar="NAME",
         shell_complete=offer(lambda: PROTOCOLS),
-        help="paper: new users lose their behaviors in every split; strict: the test split's new users have no "
-        "training impressions. [default: paper]",
+        help="paper: users drawn as new lose their behaviors and keep their ids; strict: they have no training "
+        "impressions either, so their ids are unknown. [default: paper]",
     ),
     click.option(
         "--precision",

@@ -22,7 +22,7 @@ from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, is_papers_data, 
     show_default=True,
     shell_complete=offer_list(row_names),
     help="Rows of the table, separated by commas: the paper's names, trivial rows (`mail models` "
-    "lists them), or ranker+method, e.g. din+cvae.",
+    "lists them), or ranker+method, e.g. din+cvae; either may be package.module:Class.",
 )
 @SEEDS
 @JOBS

@@ -21,7 +21,7 @@ from mailcli.cli._types import PATH
 @THREADS
 @DATA_DIR
 def export(run: Path, folder: Path, with_users: bool, data_dir: Path) -> None:
-    """Export a finished RUN as a SavedModel to the new folder DIR, for TensorFlow Serving.
+    """Export a finished RUN to the new folder DIR, for TensorFlow Serving: its SavedModel is DIR/1.
 
     The model takes raw values, including unknown ones, and histories of any length. It needs only TensorFlow;
     DIR/README.md and DIR/signature.json describe its inputs, with an example request.

@@ -68,7 +68,8 @@ from mailcli.errors import quoted
     metavar="NAME",
     show_default=True,
     shell_complete=plugin_names(plugins.ENGINES),
-    help=f"Engine: {quoted(plugins.names(plugins.ENGINES))}; Spark needs the extra `spark` (docs/installation.md).",
+    help=f"Engine: {quoted(plugins.names(plugins.ENGINES))}; Spark needs the extra `spark` (docs/installation.md) "
+    "and reads neither schema files nor kuairand-pure.",
 )
 @click.option("--spark-master", metavar="URL", help="Spark cluster. [default: this machine]")
 @click.option(

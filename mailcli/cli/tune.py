@@ -50,7 +50,7 @@ _PRINTED = 10
     show_default=True,
     help="Users whose validation AUC is maximized: 'all', 'new' or 'old'.",
 )
-@click.option("--name", help="Name of the search, and of its folder in RUNS/tune. [default: search]")
+@click.option("--name", help="Without FILE: name of the search, and of its folder in RUNS/tune. [default: search]")
 @path_option("-o", "--out", text="With FILE: the tuned experiment to write. [default: tuned/NAME next to FILE]")
 @jobs_option("With FILE: number of rows searched in parallel.")
 @RANKER
@@ -73,6 +73,9 @@ def tune(
 
     FILE is one of experiments/*.toml: all its rows are searched, each with the same number of trials and the same
     ranges, and experiments/tuned/NAME.toml is written, for `mail run`. Without FILE, one cell is searched.
+
+    With FILE, the file decides what is searched, so --ranker, --cold-start, --variant, --name, --protocol, --set,
+    --config, --precision and --eval-every are refused. Optuna is installed separately (docs/installation.md).
 
     To resume an interrupted search, run the same command; --trials may be raised.
     """
