@@ -219,7 +219,7 @@ class Experiment:
             columns: the metrics to show.
         """
         title = self.title_on(dataset)
-        table = make_table(rows, title, self.reported, columns)
+        table = make_table(rows, title, self.reported, columns, is_papers_own=not is_simulated(dataset))
         tables = [replace(table, notes=(*table.notes, *self.budget_notes()))]
         if self.against:
             by_label = {row.label: row for row in rows}

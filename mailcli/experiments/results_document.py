@@ -123,7 +123,7 @@ def _section(section: ExperimentSection, tables: SectionTables, number: int) -> 
     links = [_link(table.name, _anchor(number, position)) for position, table in enumerate(tables.others, start=1)]
     return [
         _anchored(_anchor(number), section.title),
-        experiment.reading,
+        markdown(experiment.reading),
         _without_title(tables.shown),
         f"**{markdown(tables.verdicts)}**" if tables.verdicts else "",
         f"Further tables: {', '.join(links)}." if links else "",

@@ -97,7 +97,9 @@ def _without_repeated_notes(tables: Sequence[TextTable]) -> list[TextTable]:
     known = {DETAILS_LEGEND, *_LEGENDS}
     texts = []
     for table in tables:
-        notes = [note for note in table.detailed_notes or table.notes if note not in known]
-        known.update(notes)
+        first, *others = table.detailed_notes or table.notes
+        # A table of the appendix is far from its section: it names its own data, protocol and seeds.
+        notes = [first, *(note for note in others if note not in known)]
+        known.update(others)
         texts.append(replace(table, detailed_notes=tuple(notes)))
     return texts

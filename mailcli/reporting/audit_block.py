@@ -19,8 +19,9 @@ _NOT_PERSONAL_MARK = " †"
 AUDIT_LEGEND = (
     "audit: new users ranked by the same weights with another new user's v̂ (permuted: attributes as well), the mean v "
     "of old users, none, and their real v; differences from the metric with their own v̂; ±: half of the "
-    f"95% interval over users; {_NOT_PERSONAL_MARK.strip()} = no evidence that v̂ is personal: another user's costs "
-    "nothing significant"
+    f"95% interval over users, which is in square brackets; {_NOT_PERSONAL_MARK.strip()} = no evidence that v̂ is "
+    "personal: another user's costs nothing significant (by intervals of 97.5%, for AUC and GAUC are two tests; not "
+    "corrected over rows)"
 )
 
 
@@ -53,7 +54,7 @@ def missing_note(rows: Sequence[Row]) -> list[str]:
         return []
     return [
         f"no audit of {listed(missing)}: trained by a version without audits (`mail audit RUN` shows it), or a "
-        "seed whose new users have no AUC"
+        "seed without old users, or whose new users have no AUC, or fewer than two have behavior"
     ]
 
 

@@ -31,8 +31,14 @@ def best_epochs(row: Row) -> BestEpochs | None:
 
 
 def _ended_improving(result: Result, cap: int, patience: int) -> bool:
-    """Whether training reached the epoch limit while validation was still improving."""
-    later_validations = [point for point in result.get("curve", []) if point["step"] > result.get("best_step", 0)]
+    """Whether training reached the epoch limit while validation was still improving.
+
+    False for a two-stage method, which has the best epoch of its ranker: the ranker's row has the curve.
+    """
+    curve = result.get("curve")
+    if not curve:
+        return False
+    later_validations = [point for point in curve if point["step"] > result["best_step"]]
     return result["best_epoch"] >= cap and len(later_validations) < patience
 
 

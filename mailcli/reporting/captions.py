@@ -30,15 +30,16 @@ SEEDS_NOTE = f"{INTERVAL_NOTE}; {NOT_SIGNIFICANT}"
 RI_NOTE = "RI: relative improvement over the same ranker without a cold-start method, same seed"
 P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics"
 EQUIVALENCE_NOTE = (
-    f"≈: RI within ±{EQUIVALENCE_BOUND}% (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm"
+    f"≈: RI within ±{EQUIVALENCE_BOUND}% (two one-sided t-tests, p < .05, not corrected); n.s. without ≈ does not mean "
+    "no harm"
 )
 NEXT_TO = "to its left"
 #: For tables with stacked metrics and stars for p: what replaces each of these texts.
 STACKED_TEXTS = {
     NEXT_TO: "above it",
     SEEDS_NOTE: f"{INTERVAL_NOTE}; {STARS}",
-    EQUIVALENCE_NOTE: f"≈: RI within ±{EQUIVALENCE_BOUND}% (two one-sided t-tests, p < .05): only this shows that "
-    "there is no harm",
+    EQUIVALENCE_NOTE: f"≈: RI within ±{EQUIVALENCE_BOUND}% (two one-sided t-tests, p < .05, not corrected): only "
+    "this shows that there is no harm",
 }
 #: About the MAIL paper's numbers, and about those of another paper.
 PAPER_NOTES = (
@@ -69,6 +70,7 @@ def caption_notes(
         notes.append(SEEDS_NOTE)
     else:
         notes.append(ONE_SEED)
+    notes += _undefined_notes(rows)
     notes += epoch_notes(rows)
     notes += _bootstrap_notes(rows) if bootstrapped else []
     if any(plugins.is_trivial(row.config.ranker) for row in rows):
@@ -151,6 +153,22 @@ def _option_values(configs: Sequence[RunConfig]) -> dict[str, set[str]]:
             for key in dict.fromkeys(key for own in options for key in own):
                 values[f"{kind}.{key} of {owner}"] = {str(own.get(key, "default")) for own in options}
     return values
+
+
+def _undefined_notes(rows: Sequence[Row]) -> list[str]:
+    """Groups of users that have no AUC in some seed, and so none in the table."""
+    notes = []
+    for users, title in TITLES.items():
+        seeds = {
+            seed
+            for row in rows
+            for seed, result in zip(row.seeds, row.results, strict=True)
+            if users in result["test"] and result["test"][users].get(METRICS[0]) is None
+        }
+        if seeds:
+            listed_seeds = ", ".join(map(str, sorted(seeds)))
+            notes.append(f"{title}: their impressions have one label in seed {listed_seeds}, so there is no AUC")
+    return notes
 
 
 def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:

@@ -25,7 +25,11 @@ class _CostColumn(NamedTuple):
 
 _COST_COLUMNS = {
     "parameters": _CostColumn("parameters", "{:,.0f}", "all numbers of the model, embeddings included"),
-    "training_seconds": _CostColumn("training s", "{:,.1f}", "seconds of training with validations, mean over seeds"),
+    "training_seconds": _CostColumn(
+        "training s",
+        "{:,.1f}",
+        "seconds of training with validations, mean over seeds; of a two-stage method only its own fit",
+    ),
     "scoring_microseconds": _CostColumn("scoring us", "{:,.1f}", "microseconds per impression of the test split"),
 }
 _CALIBRATION_NOTES = {
@@ -69,7 +73,16 @@ def direction(metric: str) -> int:
     return -1 if metric.removeprefix("CTCVR ") in CALIBRATION_METRICS else 1
 
 
-def column_notes(columns: tuple[str, ...]) -> list[str]:
-    """What the columns other than AUC and GAUC mean."""
+def column_notes(columns: tuple[str, ...], with_trivial: bool) -> list[str]:
+    """What the columns other than AUC and GAUC mean.
+
+    Args:
+        columns: the metrics that are shown.
+        with_trivial: whether there are trivial rows.
+    """
     notes = {**_CALIBRATION_NOTES, **{metric: column.note for metric, column in _COST_COLUMNS.items()}}
-    return [f"{column_title(metric)}: {notes[metric]}" for metric in columns if metric in notes]
+    texts = [f"{column_title(metric)}: {notes[metric]}" for metric in columns if metric in notes]
+    calibrations = [metric for metric in columns if metric in CALIBRATION_METRICS]
+    if calibrations and with_trivial:
+        texts.append(f"{', '.join(calibrations)}: trivial rows are not compared, for most are not calibrated")
+    return texts

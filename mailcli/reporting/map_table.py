@@ -24,14 +24,15 @@ from mailcli.reporting.worlds import (
     world_name,
 )
 
-_P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the worlds of a block"
+_P_NOTE = "map, p: two-sided t-test, paired by seed, Holm-corrected over the worlds of a block"
 _COLUMNS_NOTE = (
-    "AUC of new users; v̂: with generated behavior; RI: relative improvement over the ranker, same seed; v = 0 and "
-    "real v: new users who have behavior, ranked without any and with their own, by the same weights (audit)"
+    "map: AUC of new users; v̂: with generated behavior; RI: its relative improvement over the ranker, same seed; "
+    "audit: only new users who have behavior, ranked without any, with v̂ and with their own, by the same weights"
 )
 _MATTERS_NOTE = (
     f"behavior matters: AUC with real v is at least {MATTERS_FROM:g} above v = 0; elsewhere behavior is worth little"
 )
+_AUDIT_COLUMNS = ("audit: v = 0", "audit: v̂", "audit: real v")
 #: The notes that explain columns, and are the same under every map.
 MAP_LEGENDS = (_COLUMNS_NOTE, _MATTERS_NOTE, _P_NOTE, MEANS_NOTE)
 
@@ -62,7 +63,7 @@ def map_tables(worlds: Sequence[WorldRows], title: str) -> list[TextTable]:
         *(
             TextTable(
                 f"{block_title(block)}: {title}",
-                ("", *trivial, "ranker", *methods, "v = 0", "v̂", "real v", "RI AUC %", "behavior matters"),
+                ("", *trivial, "ranker", *methods, "v̂", "RI AUC %", *_AUDIT_COLUMNS, "behavior matters"),
                 (TextBlock("", [_cells(line, shown, trivial, methods) for line in block.lines]),),
                 (*of_rows, verdict(block)),
                 [_record(block, line, shown) for line in block.lines],
@@ -84,14 +85,13 @@ def _cells(line: MapLine, shown: Sequence[str], trivial: Sequence[str], methods:
         *(line.trivial[name] for name in trivial),
         line.ranker,
         *(line.methods.get(name) for name in methods),
-        line.no_behavior,
         line.generated,
-        line.real,
     ]
+    audited = [line.no_behavior, line.audited, line.real]
     name = world_name({key: line.settings[key] for key in shown})
-    texts = [name, *map(unsigned, columns)]
     gain = improvement_cell(line.improvement, improvement_text(line.improvement) or "-")
-    return [*map(TextCell, texts), gain, TextCell(_matters(line))]
+    before, after = [name, *map(unsigned, columns)], [*map(unsigned, audited), _matters(line)]
+    return [*map(TextCell, before), gain, *map(TextCell, after)]
 
 
 def _matters(line: MapLine) -> str:
@@ -112,16 +112,24 @@ def _notes(worlds: Sequence[WorldRows], shown: Sequence[str]) -> list[str]:
 
 
 def verdict(block: MapBlock) -> str:
-    """In how many worlds where behavior matters the row is better or worse; significantly, with several seeds."""
-    mattering = [line for line in block.lines if line.behavior_matters]
-    gains = [line.improvement for line in mattering if line.improvement]
-    several_seeds = any(gain.half_width is not None for gain in gains)
-    shown = [gain.mean for gain in gains if gain.significant or not several_seeds]
-    better, worse = (sum(sign * gain > 0 for gain in shown) for sign in (1, -1))
+    """In how many worlds the row is better or worse; significantly, with several seeds."""
+    several_seeds = any(line.improvement and line.improvement.half_width is not None for line in block.lines)
     significantly = "significantly " if several_seeds else ""
-    worlds = f"{counted(len(mattering), 'world')} where behavior matters"
-    numbers = f"{significantly}better in {better}, worse in {worse} of the {worlds}, of {len(block.lines)}"
-    return f"{block_title(block)}: {numbers}"
+    mattering = [line for line in block.lines if line.behavior_matters]
+    better, worse = _better_and_worse(block.lines, several_seeds)
+    better_there, worse_there = _better_and_worse(mattering, several_seeds)
+    return (
+        f"{block_title(block)}: {significantly}better in {better}, worse in {worse} of "
+        f"{counted(len(block.lines), 'world')}; in {better_there} and {worse_there} of the {len(mattering)} where "
+        "behavior matters"
+    )
+
+
+def _better_and_worse(lines: Sequence[MapLine], significantly: bool) -> tuple[int, int]:
+    """In how many worlds RI is above 0, and below."""
+    gains = [line.improvement for line in lines if line.improvement]
+    counted_gains = [gain.mean for gain in gains if gain.significant or not significantly]
+    return sum(gain > 0 for gain in counted_gains), sum(gain < 0 for gain in counted_gains)
 
 
 def _epoch_notes(worlds: Sequence[WorldRows]) -> list[str]:
@@ -140,9 +148,8 @@ def _record(block: MapBlock, line: MapLine, shown: Sequence[str]) -> dict[str, A
         **{f"trivial {name}": auc for name, auc in line.trivial.items()},
         "ranker": line.ranker,
         **{f"method {name}": auc for name, auc in line.methods.items()},
-        "v = 0": line.no_behavior,
         "v̂": line.generated,
-        "real v": line.real,
+        **dict(zip(_AUDIT_COLUMNS, (line.no_behavior, line.audited, line.real), strict=True)),
     }
     return {
         "users": "new",
@@ -150,7 +157,7 @@ def _record(block: MapBlock, line: MapLine, shown: Sequence[str]) -> dict[str, A
         "against": block.ranker,
         "metric": "AUC",
         "world": world_name({key: line.settings[key] for key in shown}),
-        **{key: line.settings[key] for key in shown},
+        **{f"setting {key}": line.settings[key] for key in shown},
         **{f"AUC {name}": auc for name, auc in aucs.items()},
         **improvement_numbers(line.improvement),
         "behavior_matters": line.behavior_matters,

@@ -17,7 +17,7 @@ from mailcli.reporting.tables import MetricCell, ResultLine, ResultTable
 from mailcli.reporting.text_table import Layout, TextBlock, TextCell, TextTable, unsigned
 
 #: Explains what only the forms with details show.
-DETAILS_LEGEND = "(in brackets: standard deviation over seeds); best bold, second best underlined"
+DETAILS_LEGEND = "in round brackets: standard deviation over seeds; best bold, second best underlined"
 
 
 def lay_out(table: ResultTable) -> TextTable:
@@ -66,7 +66,7 @@ def _head(table: ResultTable) -> list[str]:
 
     with_gain, others = _split_columns(table)
     gains = [f"RI {metric} %" for metric in with_gain]
-    reported = ["paper AUC", "GAUC", "RI %"] if table.with_reported else []
+    reported = ["paper AUC", "paper GAUC", "paper RI AUC %"] if table.with_reported else []
     return ["", *names(with_gain), *gains, *names(others), *reported]
 
 

@@ -49,16 +49,23 @@ def _settings_table(first: RunFolder, second: RunFolder) -> TextTable:
         ("versions and machine", [versions_and_machine(run.environment) for run in (first, second)]),
     ):
         keys = [key for key in dict.fromkeys([*texts[0], *texts[1]]) if texts[0].get(key) != texts[1].get(key)]
-        lines = [[key, *(_cut(side.get(key)) for side in texts)] for key in keys]
+        lines = [[key, *_cut_pair(*(side.get(key) for side in texts))] for key in keys]
         blocks.append(text_block(title, lines or [["none", "", ""]]))
         records += [{"of": title, "key": key, "a": texts[0].get(key), "b": texts[1].get(key)} for key in keys]
     return TextTable("What differs", ("", "A", "B"), tuple(blocks), _names(first, second), records)
 
 
-def _cut(text: str | None) -> str:
-    if text is None:
-        return "-"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def _cut_pair(first: str | None, second: str | None) -> list[str]:
+    """Both texts, a long one cut to a part in which the two differ; `-` for None."""
+    texts = [text if text is not None else "-" for text in (first, second)]
+    same = next((place for place, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
+    begin = max(0, same - _SHOWN // 2) if same >= _SHOWN else 0
+    return [
+        text
+        if len(text) <= _SHOWN
+        else f"{'...' * (begin > 0)}{text[begin : begin + _SHOWN]}{'...' * (len(text) > begin + _SHOWN)}"
+        for text in texts
+    ]
 
 
 def _names(first: RunFolder, second: RunFolder) -> tuple[str, str]:

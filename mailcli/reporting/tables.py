@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -39,7 +40,10 @@ class MetricCell:
     rank: int = 0
     """1 for the best mean of the block, 2 for the second best, 0 for all others."""
     below_trivial: bool = False
-    """Whether the mean of a row that is not trivial is below that of the best trivial row of the block."""
+    """Whether the mean of a row that is not trivial is below that of the best trivial row of the block.
+
+    Only for metrics of which higher is better.
+    """
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,10 @@ def make_table(
     metrics = tuple(dict.fromkeys([*METRICS, *shown, *_further_metrics(rows)]))
     lines = [line for users in TITLES for line in _block(rows, users, metrics, reported or {})]
     notes = caption_notes(rows, bootstrapped, with_conversions, reported)
-    notes += column_notes(shown)
+    notes += column_notes(shown, any(line.trivial for line in lines))
+    if len({row.seeds for row in rows}) > 1:
+        seeds = ", ".join(map(str, usual_seeds(rows)))
+        notes.append(f"best, second best and ↓: only among the rows with seeds {seeds}")
     # Rows that are compared with each other are in an earlier table.
     audited = [] if any(row.against for row in rows) else rows
     audits, missing = row_audits(audited), missing_note(audited)
@@ -137,10 +144,12 @@ def _further_metrics(rows: Sequence[Row]) -> list[str]:
 def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Reported) -> list[ResultLine]:
     """The lines of one group of users; they are ranked, and Holm-corrected, among themselves."""
     rows = [row for row in rows if any(users in result["test"] for result in row.results)]
-    trivial = [plugins.is_trivial(row.config.ranker) for row in rows]
     cells = {
-        metric: _compared([_cell(row, users, metric) for row in rows], trivial, direction(metric)) for metric in metrics
+        metric: _compared([_cell(row, users, metric) for row in rows], rows, direction(metric)) for metric in metrics
     }
+    if any(row.against for row in rows):
+        # Each line is the first row of a pair, so a row has several lines, and the second rows have none.
+        cells = {metric: [replace(cell, rank=0) for cell in column] for metric, column in cells.items()}
     gains = {metric: holm([_improvement(row, users, metric) for row in rows]) for metric in METRICS}
     return [
         ResultLine(
@@ -150,7 +159,7 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
             {metric: column[number] for metric, column in cells.items()},
             {metric: column[number] for metric, column in gains.items()},
             _reported(row, reported).get(users, {}),
-            trivial[number],
+            plugins.is_trivial(row.config.ranker),
             best_epochs(row),
         )
         for number, row in enumerate(rows)
@@ -171,15 +180,30 @@ def _cell(row: Row, users: str, metric: str) -> MetricCell:
     return MetricCell(None if values is None else estimate(values), None if draws is None else _interval(draws))
 
 
-def _compared(cells: Sequence[MetricCell], trivial: Sequence[bool], direction: int) -> list[MetricCell]:
-    """The cells of a metric, ranked and marked.
+def _compared(cells: Sequence[MetricCell], rows: Sequence[Row], direction: int) -> list[MetricCell]:
+    """The cells of a metric, ranked and marked among the rows with the same seeds.
+
+    Where lower is better, trivial rows take no part: most are not calibrated.
 
     Args:
         cells: of the rows.
-        trivial: whether each row is trivial.
+        rows: those of a block.
         direction: 1 where higher is better, -1 where lower is, 0 where rows are not compared.
     """
-    return mark_below_trivial(rank_cells(cells, direction), trivial, direction) if direction else list(cells)
+    if not direction or not rows:
+        return list(cells)
+    usual, trivial = usual_seeds(rows), [plugins.is_trivial(row.config.ranker) for row in rows]
+    places = [n for n, row in enumerate(rows) if row.seeds == usual and (direction > 0 or not trivial[n])]
+    compared = rank_cells([cells[place] for place in places], direction)
+    if direction > 0:
+        compared = mark_below_trivial(compared, [trivial[place] for place in places])
+    by_place = dict(zip(places, compared, strict=True))
+    return [by_place.get(place, cell) for place, cell in enumerate(cells)]
+
+
+def usual_seeds(rows: Sequence[Row]) -> tuple[int, ...]:
+    """The seeds that most rows have: those with other seeds have other new users, and are not compared with them."""
+    return Counter(row.seeds for row in rows).most_common(1)[0][0]
 
 
 def rank_cells(cells: Sequence[MetricCell], direction: int = 1) -> list[MetricCell]:
@@ -191,19 +215,17 @@ def rank_cells(cells: Sequence[MetricCell], direction: int = 1) -> list[MetricCe
     return [replace(cell, rank=ranks.get(cell.estimate.mean, 0)) if cell.estimate else cell for cell in cells]
 
 
-def mark_below_trivial(cells: Sequence[MetricCell], trivial: Sequence[bool], direction: int = 1) -> list[MetricCell]:
-    """The cells, marked where a row that is not trivial has a worse mean than the best trivial row."""
+def mark_below_trivial(cells: Sequence[MetricCell], trivial: Sequence[bool]) -> list[MetricCell]:
+    """The cells, marked where a row that is not trivial has a lower mean than the best trivial row."""
     means = [
-        direction * cell.estimate.mean
-        for cell, is_trivial in zip(cells, trivial, strict=True)
-        if is_trivial and cell.estimate
+        cell.estimate.mean for cell, is_trivial in zip(cells, trivial, strict=True) if is_trivial and cell.estimate
     ]
     if not means:
         return list(cells)
     return [
         replace(
             cell,
-            below_trivial=not is_trivial and cell.estimate is not None and direction * cell.estimate.mean < max(means),
+            below_trivial=not is_trivial and cell.estimate is not None and cell.estimate.mean < max(means),
         )
         for cell, is_trivial in zip(cells, trivial, strict=True)
     ]

@@ -13,10 +13,12 @@ from mailcli import plugins
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement_if_defined
 from mailcli.reporting.best_epochs import epoch_notes
 from mailcli.reporting.captions import (
+    EQUIVALENCE_NOTE,
     INTERVAL_NOTE,
     NOT_SIGNIFICANT,
     ONE_SEED,
     RI_NOTE,
+    STACKED_TEXTS,
     STARS,
     TRIVIAL_MARK,
     TRIVIAL_NOTE,
@@ -26,8 +28,8 @@ from mailcli.reporting.captions import (
 )
 from mailcli.reporting.cell_texts import estimate_cell, improvement_cell, improvement_text, short_improvement_text
 from mailcli.reporting.rescore import cell_of, group_by_table
-from mailcli.reporting.result_layout import cell_numbers, improvement_numbers
-from mailcli.reporting.rows import METRICS, Row, row_of
+from mailcli.reporting.result_layout import DETAILS_LEGEND, cell_numbers, improvement_numbers
+from mailcli.reporting.rows import METRICS, Row, listed, row_of
 from mailcli.reporting.tables import MetricCell, mark_below_trivial, rank_cells
 from mailcli.reporting.text_table import Layout, TextBlock, TextCell, TextTable
 from mailcli.reporting.warm_up import WarmUp, check_known, measure_warm_up
@@ -121,7 +123,8 @@ def warm_up_table(lines: Sequence[WarmUpLine], known: Sequence[int], title: str)
     gains_shown = gains_by_metric if any(baselines) else []
     wide = (*blocks, *_gain_blocks(names, gains_shown, improvement_text)), notes
     narrow = (*blocks, *_gain_blocks(names, gains_shown, short_improvement_text)), tuple(map(_short_note, notes))
-    return TextTable(title, head, *wide, records, layouts=(Layout(head, *wide), Layout(head, *narrow)))
+    detailed = (*(note.replace("|", "/") for note in notes), DETAILS_LEGEND)
+    return TextTable(title, head, *wide, records, detailed, layouts=(Layout(head, *wide), Layout(head, *narrow)))
 
 
 def _gain_blocks(
@@ -148,7 +151,7 @@ def _gain_blocks(
 
 def _short_note(note: str) -> str:
     """A note for a table with short marks of p."""
-    return note.replace(NOT_SIGNIFICANT, STARS)
+    return note.replace(NOT_SIGNIFICANT, STARS).replace(EQUIVALENCE_NOTE, STACKED_TEXTS[EQUIVALENCE_NOTE])
 
 
 def _baseline(line: WarmUpLine, lines: Sequence[WarmUpLine]) -> WarmUpLine | None:
@@ -210,8 +213,16 @@ def _notes(lines: Sequence[WarmUpLine], known: Sequence[int], baselines: Sequenc
     if any(baselines):
         notes.append(RI_NOTE)
     if any(baselines) and several_seeds:
-        notes.append(
+        notes += [
             "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over columns; "
-            + NOT_SIGNIFICANT
-        )
+            + NOT_SIGNIFICANT,
+            EQUIVALENCE_NOTE,
+        ]
+    without = [
+        line.name
+        for line, baseline in zip(lines, baselines, strict=True)
+        if baseline is None and line.row.config.cold_start != "none"
+    ]
+    if without:
+        notes.append(f"no RI of {listed(without)}: no row has the ranker alone with the same settings and seeds")
     return notes

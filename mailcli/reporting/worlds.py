@@ -44,9 +44,11 @@ class MapLine:
     generated: float | None
     """Of the block's row: with generated behavior."""
     no_behavior: float | None
-    """With v = 0 and the weights of the row's runs; new users who have behavior, as in `real`."""
+    """With v = 0 and the weights of the row's runs; only new users who have behavior (audit)."""
+    audited: float | None
+    """With their v̂, the same weights and users."""
     real: float | None
-    """With the users' real v and the weights of the row's runs."""
+    """With their real v, the same weights and users."""
     improvement: Improvement | None
     """RI of the row over the ranker; p is Holm-corrected over the worlds."""
     ri_by_seed: tuple[float, ...]
@@ -119,6 +121,7 @@ def _line(world: WorldRows, row: Row) -> MapLine:
     audits = [result["audit"] for result in row.results if "audit" in result]
     ri = improvement_if_defined(baseline, own)
     values = mean_audit(audits).values if len(audits) == len(row.results) else None
+    none, generated, real = (float(values[source][0]) if values else None for source in ("none", "own", "real"))
     ranker = (row.config.ranker, row.config.ranker_options)
     same_ranker = [other for other in world.rows if (other.config.ranker, other.config.ranker_options) == ranker]
     return MapLine(
@@ -127,8 +130,9 @@ def _line(world: WorldRows, row: Row) -> MapLine:
         estimate(baseline).mean if baseline else None,
         {_method(other): _mean(other) for other in same_ranker if _is_only_compared(other)},
         estimate(own).mean if own else None,
-        float(values["none"][0]) if values else None,
-        float(values["real"][0]) if values else None,
+        none,
+        generated,
+        real,
         ri,
         tuple(map(relative_improvement, baseline or (), own or ())) if ri else (),
     )

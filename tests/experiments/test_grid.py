@@ -127,6 +127,12 @@ def test_a_file_with_a_fault_is_refused_in_one_line(
     assert_refused("run", experiment, tmp_path / "data", error)
 
 
+def test_a_method_that_is_no_name_is_a_fault_of_its_row_only(experiment: Path, tmp_path: Path) -> None:
+    experiment.write_text(EXPERIMENT.replace('"MAIL-Base"]', '{row = "DMR", cold_start = 5}]'), encoding="utf-8")
+    done = mail("run", experiment, "--data-dir", tmp_path / "data")
+    assert error_line(done) == f"{experiment}: row 'DMR': cold_start: set by the names of rows."
+
+
 def test_a_grid_needs_the_simulator(experiment: Path, tmp_path: Path) -> None:
     text = EXPERIMENT.replace('[simulate]\nname = "map"\nusers = 150\nseed = 3\n', "")
     experiment.write_text(text, encoding="utf-8")
@@ -287,7 +293,7 @@ def test_from_the_file_to_the_document(experiment: Path, tmp_path: Path, monkeyp
         assert record["AUC ranker"] == scored["test"]["new"]["AUC"]
         trivial = read_result(tmp_path / "runs", name, "item-bias+none")
         assert record["AUC trivial item-bias"] == trivial["test"]["new"]["AUC"]
-        assert 0 < record["AUC v = 0"] < 1
+        assert 0 < record["AUC audit: v = 0"] < 1
     # Finished runs are reused; a deleted one is trained again, with the same result.
     again = mail("run", "toy.toml", "--format", "json")
     assert (again.stdout, again.stderr) == (first.stdout, "")

@@ -108,7 +108,7 @@ def test_the_page_says_what_its_numbers_are(page: HtmlPage) -> None:
         "Nothing is learned here.",
         "data toy (simulated) | protocol paper, 40% of users new | seeds 0, 1",
         "±: 95% interval over seeds; n.s. = no significant difference at 5%",
-        "(in brackets: standard deviation over seeds); best bold, second best underlined",
+        "in round brackets: standard deviation over seeds; best bold, second best underlined",
         "machine: m68k, 3 cores, 0 GPUs, fma",
         "versions: python 9.9, tensorflow 9.9, keras 9.9, numpy 9.9, pandas 9.9, scipy 9.9",
         "commits: abcdef012",

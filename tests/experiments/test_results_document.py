@@ -113,8 +113,8 @@ def test_what_marks_mean_is_said_once_at_the_end(home: Path) -> None:
     for line in (
         "- ±: 95% interval over seeds; n.s. = no significant difference at 5%\n",
         "- p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics\n",
-        "- ≈: RI within ±0.5% (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm\n",
-        "- (in brackets: standard deviation over seeds); best bold, second best underlined\n",
+        "- ≈: RI within ±0.5% (two one-sided t-tests, p < .05, not corrected); n.s. without ≈ does not mean no harm\n",
+        "- in round brackets: standard deviation over seeds; best bold, second best underlined\n",
     ):
         assert line not in tables, line
         assert end.count(line) == 1, line

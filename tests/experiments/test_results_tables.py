@@ -14,7 +14,7 @@ def table(title: str, *notes: str) -> TextTable:
 
 
 def test_the_first_table_of_a_grid_is_shown_and_the_others_are_named() -> None:
-    means, row = table("Map", "means"), table("MAIL-DMR against DMR: Map", "worse in 1")
+    means, row = table("Map", "means"), table("MAIL-DMR against DMR: Map", "means", "worse in 1")
     tables = section_tables([means, row])
     assert (tables.shown.title, tables.shown.blocks, tables.shown.detailed_notes) == (
         "Map",
@@ -24,5 +24,5 @@ def test_the_first_table_of_a_grid_is_shown_and_the_others_are_named() -> None:
     (other,) = tables.others
     assert other.name == "MAIL-DMR against DMR"
     assert (other.table.title, other.table.blocks) == ("MAIL-DMR against DMR: Map", row.blocks)
-    # What a note of the first table says is not said again.
-    assert other.table.detailed_notes == ("worse in 1",)
+    # What a note of the first table says is not said again, but the data are: the appendix is far from the section.
+    assert other.table.detailed_notes == (DATA, "worse in 1")

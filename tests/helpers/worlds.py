@@ -22,9 +22,10 @@ def config(ranker: str, method: str = "none") -> RunConfig:
 
 
 def audit(no_behavior: float, real: float) -> RunAudit:
-    """An audit with these AUCs without behavior and with real behavior; .5 for the other sources."""
+    """An audit with these AUCs without behavior and with real behavior; .57 with v̂, .5 for the other sources."""
     values = np.full((len(SOURCES), 2), 0.5)
     values[SOURCES.index("none"), 0] = no_behavior
+    values[SOURCES.index("own"), 0] = 0.57
     values[SOURCES.index("real"), 0] = real
     return RunAudit(10, values, np.full((2, len(SOURCES), 2), 0.5, np.float32))
 

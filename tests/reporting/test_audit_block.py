@@ -144,7 +144,7 @@ def test_rows_without_an_audit() -> None:
     """Older runs have no block, and the table says so; a table of both says it in the block."""
     note = (
         "no audit of MAIL-Base, MAIL-None: trained by a version without audits (`mail audit RUN` shows it), or a seed "
-        "whose new users have no AUC"
+        "without old users, or whose new users have no AUC, or fewer than two have behavior"
     )
     (older,) = lay_out_with_audit(make_table(three_rows(), "Title"))
     assert note in older.notes

@@ -23,7 +23,8 @@ LONG = make_config([{"data": "toy", "epochs": 10, "ranker": "din"}])
 
 
 def trained(best_epoch: int | None, **more: Any) -> dict[str, Any]:
-    return {**result(0.5, 0.7), "best_epoch": best_epoch, **more}
+    """A result whose only validation is the best one."""
+    return {**result(0.5, 0.7), "best_epoch": best_epoch, "best_step": 10, "curve": [{"step": 10}], **more}
 
 
 def notes_on_epochs(rows: list[Row]) -> list[str]:
@@ -51,6 +52,13 @@ def test_rows_of_one_name_have_their_own_epochs() -> None:
         "best epoch by validation AUC: BaseDNN 1 of 2; BaseDNN 2 of 2",
         "still improving: best epoch 2 of 2 in BaseDNN; not trained to the end, so raise the setting epochs before "
         "comparing",
+    ]
+
+
+def test_a_two_stage_method_has_the_best_epochs_of_its_ranker_and_is_not_judged_by_them() -> None:
+    two_stage = {**result(0.5, 0.7), "best_epoch": 2}
+    assert notes_on_epochs([Row(MAIL, (0, 1), (two_stage, two_stage), None)]) == [
+        "best epoch by validation AUC: MAIL-Base 2 of 2"
     ]
 
 

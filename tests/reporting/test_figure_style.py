@@ -49,9 +49,17 @@ def test_a_forest_is_readable() -> None:
     assert_readable(figure)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["new users", "old users", "all users"]
+    assert figure.get_suptitle().endswith("; filled: significant at 5%, Holm-corrected")
     # A filled mark says that a row's difference is significant, so those of the legend are open.
     handles = [handle for handle in legend.legend_handles if isinstance(handle, Line2D)]
     assert [handle.get_markerfacecolor() for handle in handles] == ["white"] * 3
+
+
+def test_a_forest_of_one_seed_says_that_nothing_can_be_significant() -> None:
+    one_seed = [dataclasses.replace(row, seeds=row.seeds[:1], results=row.results[:1]) for row in three_rows()]
+    rows = [dataclasses.replace(row, baseline=row.baseline and row.baseline[:1]) for row in one_seed]
+    title = " ".join(forest(rows, "Title").get_suptitle().split())
+    assert title == "Title; one seed: no interval over seeds, so significance cannot be assessed"
 
 
 def test_a_forest_with_long_names_and_a_long_title_is_readable() -> None:

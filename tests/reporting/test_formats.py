@@ -25,7 +25,7 @@ def rendered(form: str, with_paper: bool = False) -> str:
 def test_markdown_marks_the_best_and_shows_deviations() -> None:
     lines = rendered("markdown", with_paper=True).splitlines()
     assert lines[0] == "**Title**"
-    assert lines[2] == "|  | AUC | GAUC | RI AUC % | RI GAUC % | paper AUC | GAUC | RI % |"
+    assert lines[2] == "|  | AUC | GAUC | RI AUC % | RI GAUC % | paper AUC | paper GAUC | paper RI AUC % |"
     assert lines[4] == "| *new users* |  |  |  |  |  |  |  |"
     assert lines[6].startswith(
         "| MAIL-Base | **.5600 ±.0248 (.0100)** | **.4600 ±.0248 (.0100)** | +12.00 ±4.97, p .018 |"
@@ -40,7 +40,7 @@ def test_latex_is_escaped_and_marked() -> None:
     assert r"& RI AUC \% &" in text
     assert text.count(r"\midrule") == 3
     assert "40\\% of users new" in text
-    assert "; (in brackets: standard deviation over seeds); best bold, second best underlined.}" in text
+    assert "; in round brackets: standard deviation over seeds; best bold, second best underlined.}" in text
 
 
 def test_csv_and_json_hold_the_whole_numbers() -> None:

@@ -52,7 +52,7 @@ def test_every_world_stands_at_its_place() -> None:
 
 
 def test_the_star_is_explained_where_there_can_be_one() -> None:
-    hatched = "hatched: real v is less than 0.05 above v = 0"
+    hatched = "hatched: real v is less than 0.05 above v = 0, or not measured"
     assert title(worlds()) == f"Title *: significant at 5%, Holm-corrected; {hatched}"
     one_seed = mail_row([0.5], [0.55], [(0.5, 0.6)])
     assert title([world(one_seed, interactions=0.0)]) == f"Title {hatched}"

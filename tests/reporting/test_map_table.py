@@ -26,8 +26,8 @@ def test_the_numbers_of_a_world_by_hand() -> None:
     assert first.trivial == {"item-bias": pytest.approx(0.55)}
     # Not dmr+masked, which has another ranker.
     assert first.methods == {"masked": pytest.approx(0.61)}
-    values = (first.ranker, first.generated, first.no_behavior, first.real)
-    assert values == pytest.approx((0.5, 0.56, 0.52, 0.6))
+    values = (first.ranker, first.generated, first.no_behavior, first.audited, first.real)
+    assert values == pytest.approx((0.5, 0.56, 0.52, 0.57, 0.6))
     assert first.behavior_matters
     assert first.improvement is not None
     assert first.improvement.mean == pytest.approx(12)
@@ -85,7 +85,7 @@ def test_a_world_whose_audit_lacks_a_seed_does_not_count() -> None:
     assert (line.no_behavior, line.real, line.behavior_matters) == (None, None, False)
     _, table = map_tables([world(mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)]))], "Title")
     texts = [cell.text for cell in table.blocks[0].lines[0]]
-    assert (texts[4], texts[6], texts[-1]) == ("-", "-", "not measured")
+    assert texts[6:] == ["-", "-", "-", "not measured"]
 
 
 def test_the_text_by_hand() -> None:
@@ -97,19 +97,21 @@ def test_the_text_by_hand() -> None:
         "item-bias",
         "ranker",
         "masked",
-        "v = 0",
         "v̂",
-        "real v",
         "RI AUC %",
+        "audit: v = 0",
+        "audit: v̂",
+        "audit: real v",
         "behavior matters",
     )
     (block,) = table.blocks
     assert [[cell.text for cell in line] for line in block.lines] == [
-        ["as1", ".5500", ".5000", ".6100", ".5200", ".5600", ".6000", "+12.00 ±4.97, p .018", "yes"],
-        ["as0.5", ".5500", ".5000", ".6100", ".5600", ".5000", ".6000", "+0.00 ±4.97, p 1.000 n.s.", "no"],
+        ["as1", ".5500", ".5000", ".6100", ".5600", "+12.00 ±4.97, p .018", ".5200", ".5700", ".6000", "yes"],
+        ["as0.5", ".5500", ".5000", ".6100", ".5000", "+0.00 ±4.97, p 1.000 n.s.", ".5600", ".5700", ".6000", "no"],
     ]
     counted = (
-        "MAIL-Base against BaseDNN: significantly better in 1, worse in 0 of the 1 world where behavior matters, of 2"
+        "MAIL-Base against BaseDNN: significantly better in 1, worse in 0 of 2 worlds; in 1 and 0 of the 1 where "
+        "behavior matters"
     )
     assert means.notes[:4] == (
         "data 2 worlds (simulated) | protocol paper, 40% of users new | seeds 0, 1, 2",
@@ -119,13 +121,14 @@ def test_the_text_by_hand() -> None:
     )
     assert (table.notes[0], table.notes[-1]) == (means.notes[0], counted)
     first, second = table.records
-    assert (first["world"], first["attribute_strength"], first["row"], first["against"]) == (
+    assert (first["world"], first["setting attribute_strength"], first["row"], first["against"]) == (
         "as1",
         1.0,
         "MAIL-Base",
         "BaseDNN",
     )
-    assert (first["AUC v̂"], first["AUC v = 0"], first["AUC real v"]) == pytest.approx((0.56, 0.52, 0.6))
+    audited = (first["AUC audit: v = 0"], first["AUC audit: v̂"], first["AUC audit: real v"])
+    assert (first["AUC v̂"], *audited) == pytest.approx((0.56, 0.52, 0.57, 0.6))
     assert (first["RI"], first["p"], first["p_holm"]) == pytest.approx((12, 0.00913, 0.01826), abs=1e-5)
     assert (first["behavior_matters"], second["behavior_matters"]) == (True, False)
 
@@ -149,10 +152,11 @@ def test_every_form_has_every_world(form: str) -> None:
 
 def test_one_seed_has_no_interval() -> None:
     _, table = map_tables([world(mail_row([0.5], [0.55], [(0.5, 0.6)]))], "Title")
-    assert [cell.text for cell in table.blocks[0].lines[0]][-2:] == ["+10.00", "yes"]
+    assert [cell.text for cell in table.blocks[0].lines[0]][-5:] == ["+10.00", ".5000", ".5700", ".6000", "yes"]
     assert "one seed: no interval over seeds, so significance cannot be assessed" in table.notes
     assert (
-        "MAIL-Base against BaseDNN: better in 1, worse in 0 of the 1 world where behavior matters, of 1" in table.notes
+        "MAIL-Base against BaseDNN: better in 1, worse in 0 of 1 world; in 1 and 0 of the 1 where behavior matters"
+        in (table.notes)
     )
 
 
@@ -161,13 +165,17 @@ def test_worse_worlds_are_counted_apart() -> None:
     worse = mail_row([0.5, 0.5, 0.5], [0.45, 0.44, 0.43], [(0.5, 0.6)] * 3)
     (block,) = map_blocks([world(worse), world(HELPS), world(USELESS)])
     assert verdict(block) == (
-        "MAIL-Base against BaseDNN: significantly better in 1, worse in 1 of the 2 worlds where behavior matters, of 3"
+        "MAIL-Base against BaseDNN: significantly better in 1, worse in 1 of 3 worlds; in 1 and 1 of the 2 where "
+        "behavior matters"
     )
 
 
 def test_runs_that_were_still_improving_are_counted() -> None:
     row = mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)] * 2)
-    results = tuple({**scored, "best_epoch": epoch} for scored, epoch in zip(row.results, (50, 3), strict=True))
+    curve = {"best_step": 10, "curve": [{"step": 10}]}
+    results = tuple(
+        {**scored, **curve, "best_epoch": epoch} for scored, epoch in zip(row.results, (50, 3), strict=True)
+    )
     means, _ = map_tables([world(dataclasses.replace(row, results=results))] * 2, "Title")
     assert means.notes[-3].startswith("still improving: 2 of 4 runs were best at the last epoch that they may have;")
 

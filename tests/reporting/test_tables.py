@@ -77,7 +77,9 @@ def test_a_row_is_called_unharmed_only_if_its_interval_says_so() -> None:
     method = (result(0.55, 0.7007), result(0.56, 0.7), result(0.57, 0.6993))
     rows = [Row(BASE, (0, 1, 2), baseline, None), Row(MAIL, (0, 1, 2), method, baseline)]
     assert cells_of(text_of(rows))[8][3] == "+0.00 ±0.25, p 1.000 n.s. ≈"
-    assert "≈: RI within ±0.5% (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm" in notes_of(rows)
+    assert (
+        "≈: RI within ±0.5% (two one-sided t-tests, p < .05, not corrected); n.s. without ≈ does not mean no harm"
+    ) in notes_of(rows)
 
 
 def test_one_seed_has_no_interval_and_the_table_says_so() -> None:
@@ -222,3 +224,64 @@ class TestTrivialRows:
         table = lay_out(make_table(self.rows(), "Title"))
         assert "| BaseDNN | .5000↓ |" in render([table], "markdown")
         assert r"BaseDNN & .5000$\downarrow$ & " in render([table], "latex")
+
+
+def test_rows_with_other_seeds_are_not_ranked_or_marked() -> None:
+    """They are scored on the new users of other draws."""
+    rate = make_config([{"data": "toy", "ranker": "item-rate"}])
+    none = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": "none"}])
+    rows = [
+        Row(rate, (0, 1), (result(0.55, 0.6),) * 2, None),
+        Row(BASE, (0, 1), (result(0.5, 0.7),) * 2, None),
+        Row(MAIL, (0, 1), (result(0.6, 0.7),) * 2, None),
+        Row(none, (0,), (result(0.45, 0.9),), None),
+    ]
+    table = make_table(rows, "Title")
+    cells = {line.name: line.cells["AUC"] for line in table.blocks[0]}
+    assert {name: (cell.rank, cell.below_trivial) for name, cell in cells.items()} == {
+        "item-rate": (2, False),
+        "BaseDNN": (0, True),
+        "MAIL-Base": (1, False),
+        "MAIL-None": (0, False),
+    }
+    assert "best, second best and ↓: only among the rows with seeds 0, 1" in table.notes
+
+
+def test_trivial_rows_are_not_compared_by_log_loss() -> None:
+    def scored(log_loss: float) -> dict[str, Any]:
+        content = result(0.5, 0.7)
+        for group in content["test"].values():
+            group["log loss"] = log_loss
+        return content
+
+    rate = make_config([{"data": "toy", "ranker": "item-rate"}])
+    rows = [
+        Row(rate, (0,), (scored(0.1),), None),
+        Row(BASE, (0,), (scored(0.3),), None),
+        Row(MAIL, (0,), (scored(0.2),), None),
+    ]
+    table = make_table(rows, "Title", columns=("AUC", "log loss"))
+    cells = {line.name: line.cells["log loss"] for line in table.blocks[0]}
+    assert {name: (cell.rank, cell.below_trivial) for name, cell in cells.items()} == {
+        "item-rate": (0, False),
+        "BaseDNN": (2, False),
+        "MAIL-Base": (1, False),
+    }
+    assert "log loss: trivial rows are not compared, for most are not calibrated" in table.notes
+
+
+def test_rows_against_rows_have_no_best() -> None:
+    """A line is the first row of a pair; the second ones have no line."""
+    rows = [
+        Row(MAIL, (0,), (result(0.6, 0.7),), (result(0.5, 0.7),), against="BaseDNN"),
+        Row(BASE, (0,), (result(0.5, 0.7),), (result(0.4, 0.7),), against="MAIL-None"),
+    ]
+    assert {line.cells["AUC"].rank for line in make_table(rows, "Title").lines} == {0}
+
+
+def test_a_seed_without_an_auc_is_named() -> None:
+    undefined = result(0.5, 0.7)
+    undefined["test"]["new"] |= {"AUC": None, "GAUC": None}
+    table = make_table([Row(BASE, (3, 4), (result(0.5, 0.7), undefined), None)], "Title")
+    assert "new users: their impressions have one label in seed 4, so there is no AUC" in table.notes
+    assert table.blocks[0][0].cells["AUC"].estimate is None

@@ -140,8 +140,14 @@ def test_means_intervals_and_improvements_by_hand(runs: Path) -> None:
     assert record["mean"] == pytest.approx(0.6555)
     assert record["RI"] == pytest.approx(7.5)
     assert record["seeds"] == [0, 1]
+    equivalence = "≈: RI within ±0.5% (two one-sided t-tests, p < .05, not corrected)"
+    assert table.notes[-1] == f"{equivalence}; n.s. without ≈ does not mean no harm"
     for form in ("table", "markdown", "latex", "csv", "json"):
         assert "base+masked" in render([table], form)
+    # The standard deviations, and the marks of the best, which Markdown and LaTeX show.
+    assert "- in round brackets: standard deviation over seeds; best bold, second best underlined" in (
+        render([table], "markdown")
+    )
     narrow = terminal_table(table, 70).splitlines()
     assert max(map(len, narrow)) <= 70
     assert [line.split("│")[1:] for line in narrow if "+7.50" in line] == [[" +7.50 ±31.77 ", " +0.00 ±0.00 ≈"]]
@@ -169,6 +175,9 @@ def test_without_its_baseline_a_row_has_no_improvement(runs: Path) -> None:
     for cells in ([(MASKED, 0), (MASKED, 1)], [(MASKED, 0), (MASKED, 1), (BASE, 0)]):
         (table,) = warm_up_table.warm_up_tables([run_of(runs, *cell) for cell in cells], Path("data"), [0, 5])
         assert [block.title for block in table.blocks] == ["AUC", "GAUC"]
+        assert table.notes[-1] == (
+            "no RI of 'base+masked (units=16,8)': no row has the ranker alone with the same settings and seeds"
+        )
 
 
 @pytest.mark.usefixtures("planted")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.metrics.statistics import Improvement
+from mailcli.reporting.captions import ONE_SEED
 from mailcli.reporting.plots._base import RunFigures
 from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, add_legend, add_title, caption, rows_by_cell, wrapped
 from mailcli.reporting.rows import METRICS, TITLES, Row
@@ -65,7 +66,8 @@ def forest(rows: Sequence[Row], title: str) -> Figure:
     axes[0].set(ylim=(len(labels) - 0.5, -0.5))
     axes[0].set_yticks(range(len(labels)), labels)
     add_legend(figure, {TITLES[block[0].users]: _legend_mark(number) for number, block in enumerate(table.blocks)})
-    add_title(figure, f"{title}; filled: significant at 5%, Holm-corrected")
+    several_seeds = any(len(line.seeds) > 1 for line in table.lines)
+    add_title(figure, f"{title}; {'filled: significant at 5%, Holm-corrected' if several_seeds else ONE_SEED}")
     return figure
 
 

@@ -124,7 +124,7 @@ def map_figure(worlds: Sequence[WorldRows], title: str) -> Figure:
         axis.set_xlabel(X)
     figure.colorbar(image, ax=axes, label="RI of AUC, new users, %", shrink=0.8)
     star = "*: significant at 5%, Holm-corrected; " if len(worlds[0].rows[0].seeds) > 1 else ""
-    add_title(figure, f"{title}\n{star}hatched: real v is less than {MATTERS_FROM:g} above v = 0")
+    add_title(figure, f"{title}\n{star}hatched: real v is less than {MATTERS_FROM:g} above v = 0, or not measured")
     return figure
 
 

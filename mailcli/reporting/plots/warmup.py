@@ -17,6 +17,8 @@ from mailcli.runs.folder import RunFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: Distance between two rows at a number of behaviors (ours: markers stay apart), as far as all of them fit.
+LARGEST_STEP = 0.05
 #: Numbers of known behaviors (ours: denser where the first ones count).
 KNOWN = (0, 1, 2, 5, 10, 20, 50, 100)
 
@@ -48,11 +50,16 @@ def draw_warm_up(figure: Figure, rows: Sequence[tuple[str, Sequence[WarmUp]]], t
     """
     axis = figure.subplots()
     longest: list[int] = []
+    # Rows stand beside each other, and nearer to their number than to the next.
+    step = min(LARGEST_STEP, 0.6 / len(rows))
     for number, (label, by_seed) in enumerate(rows):
         known = list(by_seed[0].metrics)
         longest = max(longest, known, key=len)
         estimates = [estimate([warm_up.metrics[count]["AUC"] for warm_up in by_seed]) for count in known]
-        places, means = np.arange(len(known)) + 0.05 * number, [mean for mean, _, _ in estimates]
+        places, means = (
+            np.arange(len(known)) + (number - (len(rows) - 1) / 2) * step,
+            [mean for mean, _, _ in estimates],
+        )
         style, half_widths = line_style(number), [half or 0 for _, _, half in estimates]
         axis.errorbar(places, means, yerr=half_widths, fmt="none", ecolor=style["color"], linewidth=1)
         # By itself, so that the legend shows the row's mark.

@@ -69,7 +69,7 @@ def cost_table(table: ResultTable) -> list[TextTable]:
         title="Cost",
         columns=columns,
         lines=lines,
-        notes=(table.notes[0], *column_notes(columns)),
+        notes=(table.notes[0], *column_notes(columns, with_trivial=False)),
         with_reported=False,
     )
     return [lay_out(small)]

@@ -32,7 +32,8 @@ from mailcli.runs.folder import RunFolder
 _SORT = "Click a column header to sort the rows within each group of users."
 _GAIN = (
     "Relative improvement (RI) over the same ranker without a cold-start method. An interval that covers 0 shows no "
-    "difference; filled markers are significant."
+    "significant difference, and which differences cannot be excluded; filled markers are significant after Holm's "
+    "correction."
 )
 _AUDIT = (
     "Are new users ranked well because of what was generated for them (v̂)? The same weights rank them with other "
