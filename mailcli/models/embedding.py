@@ -17,9 +17,10 @@ from mailcli.models.table.initializer import initial_rows
 from mailcli.models.table.memory import TableMemory
 from mailcli.models.table.rows import parts, read_parts, write_parts
 
-#: Half-width of `small` (ours: 0.1 and 0.03 of Xavier's width did equally well on ml-100k), and the standard deviation
-#: of `normal` (published code).
-SMALL_SCALE = 0.01
+#: Half-width of `small` (ours: 0.1 and 0.03 of Xavier's width did equally well on ml-100k).
+SMALL_LIMIT = 0.01
+#: Standard deviation of `normal` (published code).
+NORMAL_DEVIATION = 0.01
 #: Where Keras keeps the table in a weights file of a TwoTower.
 TABLE_IN_FILE = "embedding/vars/0"
 
@@ -109,8 +110,8 @@ class FeatureEmbedding(keras.layers.Layer):
 
     def _initializer(self) -> Any:
         if self.init == "normal":
-            return keras.initializers.RandomNormal(stddev=SMALL_SCALE)
-        limits = {"xavier": (3 / self.dim) ** 0.5, "small": SMALL_SCALE, "behaviors": SMALL_SCALE, "glorot": 1.0}
+            return keras.initializers.RandomNormal(stddev=NORMAL_DEVIATION)
+        limits = {"xavier": (3 / self.dim) ** 0.5, "small": SMALL_LIMIT, "behaviors": SMALL_LIMIT, "glorot": 1.0}
         limit = limits[self.init]
         return keras.initializers.RandomUniform(-limit, limit)
 

@@ -59,7 +59,7 @@ def make_model(dataset: Dataset, config: RunConfig, folder: Path | None = None, 
             takes more memory than there is.
     """
     # Imported before the seed is set: a module may draw random numbers when it is first imported.
-    for kind, name in _plugins(config):
+    for kind, name in plugins.of_run(config):
         plugins.load(kind, name)
     clear_custom_gradients()
     # Garbage collection takes a while, but frees the table of an earlier model.
@@ -78,10 +78,6 @@ def _writable_folder(folder: Path | None, dataset: Dataset) -> Path:
     folders = [existing_parent(folder)] if folder else []
     folders += [dataset.folder, Path(tempfile.gettempdir())]
     return next(path for path in folders if os.access(path, os.W_OK) or path == folders[-1])
-
-
-def _plugins(config: RunConfig) -> list[tuple[plugins.PluginKind, str]]:
-    return [(plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)]
 
 
 def _build_model(dataset: Dataset, config: RunConfig, memory: TableMemory | None) -> TwoTower:
@@ -227,12 +223,27 @@ def option_names(kind: plugins.PluginKind, name: str) -> list[str]:
 
 def is_two_stage(config: RunConfig) -> bool:
     """Whether the cold-start method is fitted to the ranker of the baseline run."""
-    return bool(_plugin_class(plugins.COLD_STARTS, config.cold_start).two_stage)
+    return class_flag(plugins.COLD_STARTS, config.cold_start, "two_stage")
 
 
 def is_continuable(config: RunConfig) -> bool:
     """Whether a run with the cold-start method can be continued on another dataset."""
-    return bool(_plugin_class(plugins.COLD_STARTS, config.cold_start).continuable)
+    return class_flag(plugins.COLD_STARTS, config.cold_start, "continuable")
+
+
+def class_flag(kind: plugins.PluginKind, name: str, flag: str) -> bool:
+    """What the class of a ranker or method says about itself; False for a flag that it lacks.
+
+    Raises:
+        MailError: it is neither True nor False, such as a property, which counts as true.
+    """
+    value = getattr(_plugin_class(kind, name), flag, False)
+    if not isinstance(value, bool):
+        raise MailError(
+            f"{kind.title} '{name}': {flag} is a {type(value).__name__}. Expected True or False, as an attribute of the "
+            "class."
+        )
+    return value
 
 
 class _FunctionRanker(keras.layers.Layer):

@@ -23,8 +23,11 @@ def own_plugins(config: RunConfig) -> list[Any]:
 
 
 def _by_kind(config: RunConfig) -> dict[plugins.PluginKind, Any]:
-    pairs = ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start))
-    own = [(kind, name) for kind, name in pairs if not plugins.is_trivial(name) and plugins.is_external(kind, name)]
+    own = [
+        (kind, name)
+        for kind, name in plugins.of_run(config)
+        if not plugins.is_trivial(name) and plugins.is_external(kind, name)
+    ]
     return {kind: plugins.load(kind, name) for kind, name in own}
 
 

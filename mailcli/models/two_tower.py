@@ -21,10 +21,8 @@ from mailcli.models.optimizers import Optimizers, apply_gradients, global_norm
 
 #: Keys of history.jsonl that a method's losses may not have.
 _OWN_NAMES = frozenset(
-    (
-        *("step", "epoch", "after_step", "validation", "gradient", "gradient_zst"),
-        *("L_rt", "L_extra", "L_l2", "L_ctcvr", "L_zst"),
-    )
+    {"step", "epoch", "after_step", "validation", "gradient", "gradient_zst"}
+    | {"L_rt", "L_extra", "L_l2", "L_ctcvr", "L_zst"}
 )
 
 

@@ -15,11 +15,12 @@ def checked_views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
     """
     splits = views(dataset, config)
     for name, view in splits.items():
-        masks = (view.new, view.treated_as_new)
+        masks = (view.new, view.treated_as_new[view.rows])
         nobody_new = not any(mask.any() for mask in masks) and (name != "train" or config.train_as_new > 0)
         if not len(view.rows) or any(mask.all() for mask in masks) or nobody_new:
             raise MailError(
-                f"seed {config.seed}, new_share {config.new_share}: the draw of new users leaves the {name} split "
-                f"without impressions, or without new or old users. Expected more users, or another share."
+                f"seed {config.seed}, new_share {config.new_share}, train_as_new {config.train_as_new}: the draw of "
+                f"new users leaves the {name} split without impressions, or without new or old users. Expected more "
+                "users, or another new_share or train_as_new."
             )
     return splits

@@ -139,6 +139,9 @@ class TrainingLoop:
                     if not self._validation_is_due:
                         with nullcontext(shared_interrupt) if shared_interrupt else postpone_interrupts() as interrupt:
                             self._train_until_validation(interrupt)
+                        if interrupt.requested and not several:
+                            # It came while the last checkpoint was written, so no step has seen it.
+                            raise KeyboardInterrupt
                     if self._validate():
                         break
                 if shared_interrupt and collectives.any_worker(shared_interrupt.requested):

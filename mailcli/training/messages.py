@@ -16,8 +16,8 @@ from mailcli.utils.progress import clock, left
 
 logger = logging.getLogger(__name__)
 
-#: How the names of losses begin in history.jsonl; norms of gradients have others.
-_LOSS = "L_"
+#: What a step's line of history.jsonl has beside losses, which may have any other name.
+_NO_LOSSES = {"step", "epoch", "gradient", "gradient_zst"}
 #: The users whose AUC a line shows.
 _USERS = ("all", "new", "old")
 
@@ -32,7 +32,7 @@ class MeanLosses:
         """Take in the steps of some lines of history.jsonl."""
         for line in lines:
             for name, value in line.items():
-                if name.startswith(_LOSS):
+                if name not in _NO_LOSSES:
                     self._values.setdefault(name, []).append(value)
 
     def take(self) -> dict[str, float]:
@@ -49,9 +49,9 @@ def log_begin(config: RunConfig, steps: int) -> None:
         config: of the run.
         steps: of an epoch.
     """
-    of_users = "" if config.select == "all" else f" of {config.select} users"
+    users_suffix = "" if config.select == "all" else f" of {config.select} users"
     most, patience = f"{counted(config.epochs, 'epoch')} of {counted(steps, 'step')}", config.patience
-    ends = f"stops early after {counted(patience, 'validation')} without a better AUC{of_users}"
+    ends = f"stops early after {counted(patience, 'validation')} without a better AUC{users_suffix}"
     logger.info(f"{_name(config)}: at most {most}; {ends}.")
 
 

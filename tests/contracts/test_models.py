@@ -20,14 +20,14 @@ from mailcli.data.protocol import views
 from mailcli.data.schema import UNKNOWN
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import ColdStartMethod, RankingTower
-from mailcli.models.factory import make_model
+from mailcli.models.factory import _instantiate, make_model
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
 from mailcli.settings.class_code import class_attribute
 from mailcli.training.preparation import training_rows
 from mailcli.training.scorer import Scorer
 from mailcli.training.two_stage import training_data
-from tests.helpers.models import AXES, BATCH, COLD_STARTS, RANKERS, changes, config_of, values
+from tests.helpers.models import AXES, BATCH, COLD_STARTS, QUICK, RANKERS, changes, config_of, values
 
 MATRIX = [(ranker, method) for ranker in RANKERS for method in COLD_STARTS]
 
@@ -249,10 +249,13 @@ class _PluginContract:
         cls = self.plugin(name)
         assert issubclass(cls, self.base)
         assert cls.__doc__
-        layer = cls()
-        copy = cls.from_config(layer.get_config())
+        options = {key.partition(".")[2]: value for key, value in QUICK.get(name, {}).items()}
+        layer = _instantiate(self.kind, name, options)
+        config = layer.get_config()
+        assert set(options) <= set(config)
+        copy = cls.from_config(config)
         assert isinstance(copy, keras.layers.Layer)
-        assert copy.get_config() == layer.get_config()
+        assert copy.get_config() == config
 
 
 class TestRankers(_PluginContract):

@@ -1,8 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from mailcli.data.hashing import share_of_users
+from mailcli.data.hashing import hash_users, share_of_users
+
+
+@pytest.mark.parametrize(
+    ("salt", "expected"), [(0, 0xE220A8397B1DCDAF), (1, 0x6E789E6AA1B965F4), (2, 0x06C45D188009454F)]
+)
+def test_id_0_has_the_published_numbers_of_splitmix64(salt: int, expected: int) -> None:
+    """The first outputs of SplitMix64 with seed 0 (Steele et al., OOPSLA 2014): every published run draws with them."""
+    assert int(hash_users(np.array([0]), salt)[0]) == expected
 
 
 def test_a_user_is_drawn_by_id_not_by_place() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
+from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.models.factory import make_model
+from mailcli.models.factory import is_continuable, is_two_stage, make_model
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
 from tests.helpers.models import changes, mail_config, values
@@ -39,6 +41,24 @@ def test_wrong_options_are_named(tiny: Dataset, settings: dict[str, Any], messag
     with pytest.raises(MailError) as error:
         make_model(tiny, mail_config(**settings))
     assert error.value.message == message
+
+
+def test_a_flag_that_is_a_property_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the class, it is an object, which counts as true."""
+    monkeypatch.syspath_prepend(str(home))
+    (home / "flags_as_properties.py").write_text(
+        "from mailcli.models import ColdStartMethod\nclass M(ColdStartMethod):\n"
+        "    @property\n    def two_stage(self): return False\n"
+        "    @property\n    def continuable(self): return False\n"
+    )
+    config = make_config([{"data": "tiny", "cold_start": "flags_as_properties:M"}])
+    for is_set, flag in ((is_two_stage, "two_stage"), (is_continuable, "continuable")):
+        with pytest.raises(MailError) as error:
+            is_set(config)
+        assert error.value.message == (
+            f"cold-start method 'flags_as_properties:M': {flag} is a property. Expected True or False, as an attribute "
+            "of the class."
+        )
 
 
 def check_too_large(tiny: Dataset, method: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from unittest.mock import patch
 
@@ -14,13 +15,14 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.models.batch_spec import to_tensors
-from mailcli.models.contracts import ColdStartMethod
+from mailcli.models.contracts import ColdStartMethod, RankingTower
 from mailcli.models.factory import make_model
+from mailcli.models.features import Features
 from mailcli.models.losses import click_loss
 from mailcli.models.rankers import dmr
 from mailcli.models.step import make_optimizers, make_step
 from mailcli.models.two_tower import TwoTower
-from tests.helpers.models import changes, mail_config, values
+from tests.helpers.models import changes, config_of, mail_config, values
 
 
 def batch_of(dataset: Dataset, config: RunConfig) -> dict[str, Any]:
@@ -218,3 +220,23 @@ def test_a_method_may_change_logits_and_the_ranking_loss(tiny: Dataset) -> None:
     # Nothing is left to learn from.
     assert float(losses["gradient"]) == 0
     assert not any(changes(before, values(model.ranking_variables)))
+
+
+class TwoHeads(RankingTower):
+    """pCTR 3/4 and pCVR 1/5 for everybody: σ(ln 3) and σ(-ln 4)."""
+
+    def call(self, features: Features, training: bool = False) -> dict[str, Any]:
+        nothing = 0.0 * tf.reduce_sum(features.query, axis=1)
+        return {"click": nothing + math.log(3), "conversion": nothing - math.log(4)}
+
+
+def test_a_conversion_is_a_click_and_what_follows_it(with_buys: Dataset) -> None:
+    config = config_of("esmm", "none")
+    made, batch = make_model(with_buys, config), batch_of(with_buys, config)
+    model = TwoTower(made.embedding, TwoHeads(), made.cold_start, history=config.history)
+    np.testing.assert_allclose(model.probabilities(batch), [[0.75, 0.15]] * 64, rtol=1e-6)
+    labels = {"click": tf.constant([1.0] * 16 + [0.0] * 48), "conversion": tf.constant([1.0] * 4 + [0.0] * 60)}
+    losses = model.train_step({**batch, **labels}, make_optimizers(config))
+    # -ln .75 = .2876821 and -ln .25 = 1.3862944; -ln .15 = 1.8971200 and -ln .85 = .1625189.
+    assert float(losses["L_rt"]) == pytest.approx((16 * 0.2876821 + 48 * 1.3862944) / 64, rel=1e-5)
+    assert float(losses["L_ctcvr"]) == pytest.approx((4 * 1.8971200 + 60 * 0.1625189) / 64, rel=1e-5)

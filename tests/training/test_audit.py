@@ -24,14 +24,16 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.bootstrap import draw_users
 from mailcli.models.coldstart.mail import ColdStart as Mail
+from mailcli.models.features import Features
 from mailcli.runs.audit import RunAudit, measure_audit, read_audit, write_audit
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.opening import open_run
-from mailcli.training.audit_scores import audit_run
+from mailcli.training.audit_scores import _with_behaviors_of, audit_run
 from mailcli.training.hidden_behavior import another_user
 from mailcli.training.predictor import Predictor
 from tests.helpers.audits import SOURCES, scored_run
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.features import some_features
 from tests.helpers.models import QUICK, SHAPE, mail_config
 from tests.helpers.oracles import resampled
 from tests.helpers.runs import Trained, copy_run, make_older
@@ -381,3 +383,14 @@ def test_gauc_may_be_undefined() -> None:
     assert audit.values[0, 0] == 1
     assert np.isnan(audit.values[:, 1]).all()
     assert np.isnan(audit.draws[:, :, 1]).all()
+
+
+def test_another_users_v_hat_is_all_that_was_generated_for_them() -> None:
+    """What `match` predicts, `prepared`, takes the other's place, too; attributes and the target stay one's own."""
+    own = some_features(2)._replace(prepared=tf.constant([0.1, 0.2]))
+    other = some_features(2, new=[0], seed=1)._replace(prepared=tf.constant([0.3, 0.4]))
+    mixed = _with_behaviors_of(own, other)
+    taken = {"behaviors", "behavior_mask", "behavior_sum", "action_ids", "prepared"}
+    for name in Features._fields:
+        expected = getattr(other if name in taken else own, name)
+        np.testing.assert_array_equal(getattr(mixed, name), expected, err_msg=name)

@@ -69,12 +69,13 @@ def test_training_begins_with_them(tiny: Dataset, tmp_path: Path) -> None:
     after = first_table({**settings, "embedding_init": "behaviors"}, tiny, tmp_path / "behaviors")
     model, splits = model_and_splits(make_config([settings]), tiny)
     user, rows, _ = seen_behaviors(tiny, splits["train"], np.random.default_rng(0))
-    first, size = model.embedding.first_row["cate"], tiny.vocabulary_sizes["cate"]
-    vectors = value_vectors(user, np.asarray(tiny.column("behaviors", "cate")[rows]), size, 4, seed=0)
-    known = vectors.any(axis=1)
-    assert known.any()
-    np.testing.assert_array_equal(after[first : first + size][known], vectors[known])
-    np.testing.assert_array_equal(after[first : first + size][~known], before[first : first + size][~known])
+    for name in ("cate", "brand"):
+        first, size = model.embedding.first_row[name], tiny.vocabulary_sizes[name]
+        vectors = value_vectors(user, np.asarray(tiny.column("behaviors", name)[rows]), size, 4, seed=0)
+        known = vectors.any(axis=1)
+        assert known.any()
+        np.testing.assert_array_equal(after[first : first + size][known], vectors[known])
+        np.testing.assert_array_equal(after[first : first + size][~known], before[first : first + size][~known])
     others = [name for name in tiny.schema.vocabularies() if name not in {"cate", "brand"}]
     for name in others:
         place = slice(model.embedding.first_row[name], model.embedding.first_row[name] + tiny.vocabulary_sizes[name])

@@ -112,6 +112,22 @@ def test_the_seconds_of_a_resumed_run_include_those_before(
     assert TrainingState().seconds == 0
 
 
+def test_a_tie_is_no_improvement_and_an_improvement_starts_patience_anew(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """.4 is one without a better AUC; .6 is better; .6 again and .5 are the two that end training."""
+    aucs = iter([0.5, 0.4, 0.6, 0.6, 0.5])
+
+    def measured(*_: Any) -> dict[str, dict[str, Any]]:
+        metrics = {"AUC": next(aucs, 0.1), "GAUC": 0.5, "one_class_impressions": 0.0}
+        return {name: dict(metrics) for name in ("new", "old", "all")}
+
+    monkeypatch.setattr("mailcli.training.loop.measure", measured)
+    run = train_if_missing(make_config([SETTINGS, {"epochs": 6, "patience": 2}]), tiny, tmp_path)
+    assert run.result is not None
+    assert (run.result["best_epoch"], len(run.result["curve"])) == (3, 5)
+
+
 @pytest.mark.parametrize("users", [pytest.param("all", marks=pytest.mark.slow), "new"])
 def test_the_chosen_users_select_the_best_epoch(
     users: str, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -213,3 +213,29 @@ def test_what_is_deleted_under_a_run_is_missed_and_the_same_command_ends_it(
     )
     run = train_if_missing(config("base"), tiny, tmp_path)
     assert outcome(run) == undisturbed("base")
+
+
+def test_a_ctrl_c_during_the_checkpoint_before_a_validation_stops_before_it(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the last step of the epoch, when no other step looks for it."""
+    save, validate = TrainingLoop._save, TrainingLoop._validate
+    validations: list[int] = []
+
+    def interrupted_save(loop: TrainingLoop) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        save(loop)
+
+    def counted_validate(loop: TrainingLoop) -> bool:
+        validations.append(loop._state.steps)
+        return validate(loop)
+
+    monkeypatch.setattr(TrainingLoop, "_save", interrupted_save)
+    monkeypatch.setattr(TrainingLoop, "_validate", counted_validate)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(Interrupted, match=r"The last good checkpoint is .*/step-22\.npz\."):
+            train_if_missing(config("base"), tiny, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert validations == []

@@ -144,3 +144,18 @@ def test_a_run_without_teachers_makes_none(tiny: Dataset, tmp_path: Path) -> Non
     run = RunFolder(tmp_path / "run", replace(config(), cold_start="none"))
     teachers.forget_teachers(run)
     assert not run.folder.exists()
+
+
+def test_a_teachers_probability_comes_back_as_its_logit(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 3/4: ln 3."""
+
+    def scorer(_model: Any) -> Any:
+        return lambda batches, title: np.full(len(batches.view.rows), 0.75, np.float32)
+
+    monkeypatch.setattr(teachers, "Scorer", scorer)
+    logits = teach(tiny, tmp_path / "run")
+    taught = np.isfinite(logits)
+    assert taught.any()
+    np.testing.assert_allclose(logits[taught], 1.0986123, rtol=1e-6)

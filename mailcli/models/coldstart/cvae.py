@@ -57,7 +57,13 @@ class ColdStart(ColdStartMethod):
         return True
 
     def build_for(self, spec: Spec) -> None:
-        """Make both encoders and the decoder."""
+        """Make both encoders and the decoder.
+
+        Raises:
+            ValueError: an embedding has one number, of which the layer normalization is 0 for everybody.
+        """
+        if spec.dim < 2:
+            raise ValueError("embedding_dim = 1: the layer normalization of one number is 0. Expected 2 or more")
         s = self.settings
         self.n_v, self.dim = spec.history, spec.dim
         self.random = keras.random.SeedGenerator()

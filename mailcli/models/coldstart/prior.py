@@ -104,13 +104,13 @@ class ColdStart(ColdStartMethod):
         values = np.empty((len(fold), 2))
         for number in range(self.folds):
             values[fold == number] = self._fit(training, fold != number).values(training, fold == number)
-        intercept, (of_item, of_pairs) = stacked_regression(values, training.clicks)
+        intercept, (item_weight, pairs_weight) = stacked_regression(values, training.clicks)
         fitted = self._fit(training, np.ones(len(fold), bool))
         self.intercept.assign(intercept)
-        self.item.assign(of_item * fitted.item)
+        self.item.assign(item_weight * fitted.item)
         for weight, table in zip(self.pairs, fitted.pairs, strict=True):
-            weight.assign(of_pairs * table)
-        prepared: NDArray[np.float32] = (intercept + values @ (of_item, of_pairs)).astype(np.float32)
+            weight.assign(pairs_weight * table)
+        prepared: NDArray[np.float32] = (intercept + values @ (item_weight, pairs_weight)).astype(np.float32)
         return prepared
 
     def _fit(self, training: TrainingRows, rows: NDArray[np.bool_]) -> Statistics:

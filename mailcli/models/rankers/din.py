@@ -12,7 +12,8 @@ from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, f
 class Ranker(TowerRanker):
     """DIN: each behavior weighted by its match with the target (Zhou et al., KDD 2018).
 
-    v_U = Σ w(q, v_i) v_i with w a network on [q, v_i, q - v_i, q ⊙ v_i], not normalized (DIN Eq. (3)).
+    z = [all fields, mean of v, dense, v_U, v_U ⊙ q]; then MAIL Eq. (12). v_U = Σ w(q, v_i) v_i with w a network on
+    [q, v_i, q - v_i, q ⊙ v_i], not normalized (DIN Eq. (3)). The mean of v and the product are ours, as in `dmr`.
 
     Args:
         units: widths of the hidden layers.

@@ -21,8 +21,14 @@ MATCH_WEIGHT = 0.1
 class Ranker(TowerRanker):
     """DMR: item-to-item and user-to-item match before ranking (Lyu et al., AAAI 2020).
 
-    z = [Σ a, Σ v, Σ c, Σ t, dense, Σ v ⊙ q, attended history, r_i2i, r_u2i]; then MAIL Eq. (12). The auxiliary loss,
-    0.1 x sampled softmax, predicts the last behavior from those before it.
+    z = [Σ a, Σ v, Σ c, Σ t, dense, Σ v ⊙ q, Σ α_i v_i, r_i2i, r_u2i]; then MAIL Eq. (12). Of step i, with the
+    embeddings p_i of its position and b_i of its action, where w is a small network (StepScorer):
+
+    - item to item: s_i = w(PReLU(W [q, p_i, b_i]), v_i); α = softmax(s); r_i2i = Σ s_i;
+    - user to item: s'_i = w'(PReLU(W' [p_i, b_i]), v_i); u = PReLU(W" Σ softmax(s')_i v_i); r_u2i = <u, v'_t>, with
+      vectors v' of the items' own;
+    - match loss: `match_weight` x sampled softmax of <u', v'>, which predicts the last behavior. u' is u of the history
+      without it.
 
     Args:
         units: widths of the hidden layers (MAIL Sec. 4.1.4, as for BaseDNN).

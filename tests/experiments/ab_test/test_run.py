@@ -54,9 +54,10 @@ def test_chance_against_chance_shows_nothing(with_buys: Dataset, buyable: Truth)
         assert lift.b is not None
         differences.append(lift.b - lift.a)
         significant += lift.significant
-    # The difference of means of 300 tests has mean 0 within 4 of its standard errors; 5% ± 4 standard errors.
+    # The difference of means of 300 tests has mean 0 within 4 of its standard errors. Of 300 tests at 5%, fewer than 3
+    # or more than 30 are significant once in some 10,000 times.
     assert abs(np.mean(differences)) < 4 * np.std(differences) / math.sqrt(300)
-    assert significant / 300 == pytest.approx(0.05, abs=0.05)
+    assert 3 <= significant <= 30
 
 
 def test_the_oracle_beats_chance_by_what_the_probabilities_say(with_buys: Dataset) -> None:

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from mailcli.models.coldstart import cvar
 from mailcli.models.features import Features
-from tests.helpers.features import DIM, layer_weights, signatures, some_features, spec, training_data
+from tests.helpers.features import DIM, signatures, some_features, spec, training_data
+from tests.helpers.networks import two_layers
 
 #: How much a linear ranker reads of each number of the id embedding.
 WEIGHT = np.array([0.8, -1.7])
@@ -30,13 +31,6 @@ def measured(made: cvar.ColdStart) -> cvar.ColdStart:
     for weight, value in ((made.id_scale, 0.5), (made.signature_scale, 2.0), (made.frequency, 0.7)):
         weight.assign(value)
     return made
-
-
-def network(layers: list[Any], x: np.ndarray) -> np.ndarray:
-    """Two layers, LeakyReLU of slope .2 between them."""
-    (w1, b1), (w2, b2) = (layer_weights(layer) for layer in layers)
-    hidden = x @ w1 + b1
-    return np.asarray(np.where(hidden > 0, hidden, 0.2 * hidden) @ w2 + b2)
 
 
 def ranker(features: Features) -> Any:
@@ -69,9 +63,9 @@ def test_the_losses_by_loops() -> None:
     for row in range(4):
         e = (features.attributes.numpy()[row, 0] - made.id_mean.numpy()) / 0.5
         s = (signatures(features)[row] - made.signature_mean.numpy()) / 2.0
-        (m1, m2, v1, v2), (p1, p2, u1, u2) = network(made.posterior, e), network(made.prior, s)
+        (m1, m2, v1, v2), (p1, p2, u1, u2) = two_layers(made.posterior, e), two_layers(made.prior, s)
         z = [m1 + noise[row, 0] * np.sqrt(np.exp(v1)), m2 + noise[row, 1] * np.sqrt(np.exp(v2))]
-        decoded = network(made.decoder, np.array([*z, frequency[row]]))
+        decoded = two_layers(made.decoder, np.array([*z, frequency[row]]))
         phi = made.id_mean.numpy() + 0.5 * decoded
         # Behavior is hidden, so the ranker sees the id and the context.
         p = 1 / (1 + np.exp(-(phi @ WEIGHT + features.context.numpy()[row, 0, 0])))
@@ -92,8 +86,8 @@ def test_new_users_ids_alone_are_replaced() -> None:
     np.testing.assert_array_equal(completed.attributes.numpy()[[0, 2]], features.attributes.numpy()[[0, 2]])
     np.testing.assert_array_equal(completed.attributes[1, 1:], features.attributes[1, 1:])
     np.testing.assert_array_equal(completed.behaviors, features.behaviors)
-    mean = network(made.prior, (signatures(features)[1] - made.signature_mean.numpy()) / 2.0)[:2]
-    expected = made.id_mean.numpy() + 0.5 * network(made.decoder, np.array([*mean, 0.7]))
+    mean = two_layers(made.prior, (signatures(features)[1] - made.signature_mean.numpy()) / 2.0)[:2]
+    expected = made.id_mean.numpy() + 0.5 * two_layers(made.decoder, np.array([*mean, 0.7]))
     np.testing.assert_allclose(completed.attributes[1, 0], expected, rtol=1e-4, atol=1e-6)
 
 

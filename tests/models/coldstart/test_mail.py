@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mailcli.models.coldstart.mail import ColdStart
 from tests.helpers.features import DIM, N_A, N_V, layer_weights, some_features, spec
+from tests.helpers.networks import attention_pooling
 from tests.helpers.oracles import leaky
 
 SMALL: dict[str, Any] = {"attention_units": 3, "encoder_units": (6, 5, 4), "decoder_units": (5, 6)}
@@ -20,14 +21,6 @@ def tower(variant: str = "base", **options: Any) -> ColdStart:
     layer = ColdStart(variant=variant, **SMALL, **options)
     layer.build_for(spec())
     return layer
-
-
-def pool(x: np.ndarray, layer: Any, mask: np.ndarray) -> np.ndarray:
-    w, b, z = layer_weights(layer)
-    e = np.where(mask, (np.tanh(x @ w + b) @ z)[..., 0], -np.inf)
-    alpha = np.exp(e - e.max(axis=1, keepdims=True))
-    alpha /= alpha.sum(axis=1, keepdims=True)
-    return (alpha[..., None] * x).sum(axis=1)
 
 
 def residual(x: np.ndarray, layer: Any, linear: bool) -> np.ndarray:
@@ -42,8 +35,8 @@ def test_losses_are_equations_3_to_6() -> None:
     layer, x = tower(bandwidth="fixed"), some_features(5)
     a3, v3, mask = (np.asarray(t, np.float64) for t in (x.attributes, x.behaviors, x.behavior_mask))
     a, v = a3.reshape(5, -1), v3.reshape(5, -1)
-    p = residual(pool(a3, layer.pool_a, np.ones((5, N_A), bool)), layer.e1, linear=False)
-    q = residual(pool(v3, layer.pool_v, mask > 0), layer.e2, linear=False)
+    p = residual(attention_pooling(layer.pool_a, a3, np.ones((5, N_A), bool)), layer.e1, linear=False)
+    q = residual(attention_pooling(layer.pool_v, v3, mask > 0), layer.e2, linear=False)
 
     def reconstruction(code: np.ndarray) -> float:
         error_a = (residual(code, layer.d1, linear=True) - a) ** 2
@@ -69,7 +62,7 @@ def test_averaged_errors_are_those_of_the_published_code() -> None:
 def test_masked_padding_counts_neither_in_the_losses_nor_in_the_sum() -> None:
     layer, x = tower(padding="masked"), some_features(4)
     a3, v3, mask = (np.asarray(t, np.float64) for t in (x.attributes, x.behaviors, x.behavior_mask))
-    p = residual(pool(a3, layer.pool_a, np.ones((4, N_A), bool)), layer.e1, linear=False)
+    p = residual(attention_pooling(layer.pool_a, a3, np.ones((4, N_A), bool)), layer.e1, linear=False)
     error_a = ((residual(p, layer.d1, linear=True) - a3.reshape(4, -1)) ** 2).sum(axis=1)
     error_v = (((residual(p, layer.d2, linear=True).reshape(v3.shape) - v3) ** 2).sum(axis=2) * mask).sum(axis=1)
     assert not mask.all()
@@ -82,7 +75,7 @@ def test_masked_padding_counts_neither_in_the_losses_nor_in_the_sum() -> None:
 
 def test_virtual_behavior_is_equation_8() -> None:
     layer, x = tower(), some_features(4)
-    h_a = pool(np.asarray(x.attributes, np.float64), layer.pool_a, np.ones((4, N_A), bool))
+    h_a = attention_pooling(layer.pool_a, np.asarray(x.attributes, np.float64), np.ones((4, N_A), bool))
     expected = residual(residual(h_a, layer.e1, linear=False), layer.d2, linear=True)
     np.testing.assert_allclose(layer.generate(x.attributes)[0], expected.reshape(4, N_V, DIM), atol=1e-5)
 
@@ -154,8 +147,8 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
 def test_an_adaptive_bandwidth_is_that_of_the_codes() -> None:
     layer, x = tower(), some_features(5)
     a3, v3, mask = (np.asarray(t, np.float64) for t in (x.attributes, x.behaviors, x.behavior_mask))
-    p = residual(pool(a3, layer.pool_a, np.ones((5, N_A), bool)), layer.e1, linear=False)
-    q = residual(pool(v3, layer.pool_v, mask > 0), layer.e2, linear=False)
+    p = residual(attention_pooling(layer.pool_a, a3, np.ones((5, N_A), bool)), layer.e1, linear=False)
+    q = residual(attention_pooling(layer.pool_v, v3, mask > 0), layer.e2, linear=False)
     codes = np.concatenate([p, q])
     two_sigma_squared = np.mean([((i - j) ** 2).sum() for i in codes for j in codes])
 
@@ -207,7 +200,9 @@ def test_the_last_steps_count_as_many_as_are_predicted() -> None:
 
 def test_the_length_is_learned_from_the_code_and_changes_nothing_else() -> None:
     layer, x = tower(), some_features(4)
-    p = residual(pool(np.asarray(x.attributes, np.float64), layer.pool_a, np.ones((4, N_A), bool)), layer.e1, False)
+    p = residual(
+        attention_pooling(layer.pool_a, np.asarray(x.attributes, np.float64), np.ones((4, N_A), bool)), layer.e1, False
+    )
     weight, bias = layer_weights(layer.length)
     share = 1 / (1 + np.exp(-(p @ weight + bias)))[:, 0]
     # The histories have 4, 3, 2 and 1 of 4 steps.
@@ -239,3 +234,18 @@ def test_invented_steps_have_the_mean_action() -> None:
     # The last row of the table of actions.
     assert layer.complete(x).action_ids.numpy()[0].tolist() == [0, 0, 3, 3]
     np.testing.assert_array_equal(layer.complete(x).action_ids[1:], x.action_ids[1:])
+
+
+@pytest.mark.parametrize("part", ["e1", "e2", "d1", "d2"])
+def test_each_part_drops_while_the_tower_is_trained(part: str) -> None:
+    layer, x = tower(), some_features(5)
+    for other in {"e1", "e2", "d1", "d2"} - {part}:
+        for dropout in getattr(layer, other).dropout:
+            dropout.rate = 0.0
+
+    def total(training: bool) -> float:
+        losses = layer.zero_shot_losses(x, training=training)
+        return float(losses["L_a"]) + float(losses["L_v"])
+
+    assert total(training=True) != total(training=True)
+    assert total(training=False) == total(training=False)

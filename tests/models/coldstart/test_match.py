@@ -219,3 +219,24 @@ def test_impossible_options_are_refused(options: dict[str, Any], error: str) -> 
 def test_attributes_are_needed() -> None:
     with pytest.raises(ValueError, match="needs user attributes other than the id, but the dataset has none"):
         match.ColdStart().build_for(spec(n_a=1))
+
+
+def test_a_match_that_speaks_against_clicks_has_no_weight() -> None:
+    # Clicks do not change the match.
+    matches = method().prepare(small_rows())
+    made = method()
+    made.prepare(small_rows(clicks=(matches < np.median(matches)).astype(np.float32)))
+    assert float(made.gamma.numpy()) == 0
+
+
+@pytest.mark.parametrize(
+    ("within", "predicted", "kappa"), [(1.0, 0.0, 1 / 3.25), (1.0, 2.0, 1000.0), (0.0, 0.0, 0.001)]
+)
+def test_the_weight_of_the_prediction_by_hand(within: float, predicted: float, kappa: float) -> None:
+    """Both means are (2, 0), of 1 and 2 behaviors: σ_b² = ((4 - 1) + (4 - 1/2)) / 2 = 3.25 where ŷ = 0.
+
+    Where ŷ is right, σ_b² is negative; κ is kept from .001 to 1,000.
+    """
+    histories = match.Histories(np.array([[2.0, 0], [4, 0], [0, 0]]), np.array([1.0, 2, 0]), within)
+    predictions = np.tile([predicted, 0.0], (3, 1))
+    assert match.history_prior_weight(histories, predictions) == pytest.approx(kappa)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mailcli.models.features import Features
 from mailcli.models.rankers import dmr
 from mailcli.models.rankers._blocks import RealSteps, StepScorer
-from tests.helpers.features import DIM, some_features, spec
+from tests.helpers.features import DIM, as_arrays, some_features, spec
+from tests.helpers.networks import deep, pooled
 
 GOLDEN = Path(__file__).parent.parent.parent / "golden" / "dmr_components.npz"
 
@@ -104,10 +106,41 @@ def test_match_loss_with_sampled_items_has_a_gradient() -> None:
 
 
 def test_the_match_loss_is_added_while_training_alone() -> None:
+    """Of histories of 4, 3, 2, 1 and 4 steps: the softmax of all but the last step over the 7 items."""
     ranker = dmr.Ranker(units=(4,), match_weight=0.5)
     ranker.build_for(spec())
     features = some_features(5)
     ranker(features, training=False)
     assert ranker.losses == []
     ranker(features, training=True)
-    assert len(ranker.losses) == 1
+    (added,) = ranker.losses
+    _, earlier, _ = ranker.u2i(*attention_inputs_of(ranker, features))
+    logits = earlier.numpy().astype(np.float64) @ ranker.u2i.item_vectors.numpy().T
+    last = features.step_ids.numpy()[:, -1]
+    losses = [np.log(np.exp(logits[row]).sum()) - logits[row, last[row]] for row in (0, 1, 2, 4)]
+    assert float(added) == pytest.approx(0.5 * np.mean(losses), rel=1e-5)
+
+
+def attention_inputs_of(ranker: dmr.Ranker, features: Features) -> list[Any]:
+    """The arguments of the user-to-item network, from the definitions of contexts: [position, action] of each step."""
+    steps, mask = features.behaviors, features.behavior_mask
+    real = RealSteps.from_mask(steps, mask)
+    position, actions, ids = ranker.position.numpy(), features.action_table.numpy(), features.action_ids.numpy()
+    contexts = [
+        np.concatenate([position[step], actions[ids[row, step]]]) for row, step in zip(*np.nonzero(mask), strict=True)
+    ]
+    return [real, tf.constant(contexts), tf.range(len(contexts)), steps, mask]
+
+
+def test_the_logit_is_that_of_the_tower_on_all_matches() -> None:
+    ranker, features = dmr.Ranker(units=(4,)), some_features(6, new=[2])
+    ranker.build_for(spec())
+    ranker(features)
+    inputs, x = attention_inputs_of(ranker, features), as_arrays(features)
+    attended, relevance, _ = ranker.i2i(features.query, *inputs)
+    user, _, _ = ranker.u2i(*inputs)
+    items = ranker.u2i.item_vectors.numpy()[features.target_id.numpy()]
+    match = (user.numpy() * items).sum(axis=1)
+    crossed = x["behaviors"].sum(axis=1) * x["query"]
+    parts = [pooled(x), crossed, attended.numpy(), relevance.numpy()[:, None], match[:, None]]
+    np.testing.assert_allclose(ranker(features), deep(ranker, np.concatenate(parts, axis=1)), atol=1e-5)
