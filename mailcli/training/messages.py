@@ -68,7 +68,7 @@ def log_validation(
 
     Args:
         config: of the run.
-        epoch: the one that it is in, or at the end of.
+        epoch: the epoch in which, or at whose end, the validation is.
         state: how far the run has come, this validation included.
         losses: means over the steps since the one before.
         metrics: by group of users.
@@ -92,7 +92,7 @@ def log_end(run: RunFolder, result: Mapping[str, Any], seconds: float) -> None:
     """Log the result, duration and folder of a finished run.
 
     Args:
-        run: that is finished.
+        run: the finished run.
         result: the contents of result.json.
         seconds: of training.
     """

@@ -23,7 +23,6 @@ from mailcli.runs.registry import find_run
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import train
-from mailcli.training.evaluate import measure
 from tests.helpers.models import mail_config
 from tests.helpers.runs import Trained, copy_run
 
@@ -234,14 +233,6 @@ def test_a_run_may_have_no_new_users_in_training(protocol: str, tiny: Dataset, t
     )
     assert run.audit is not None
     assert (run.result or {})["test"]["new"]["users"] > 0
-
-
-def test_groups_of_users_by_hand(tiny: Dataset) -> None:
-    view = views(tiny, make_config([{"data": "tiny", "protocol": "strict"}]))["test"]
-    scores = np.linspace(0.1, 0.9, tiny.counts["test"])
-    metrics = measure(tiny, view, scores)
-    assert metrics["new"]["impressions"] + metrics["old"]["impressions"] == metrics["all"]["impressions"] == len(scores)
-    assert metrics["all"]["AUC"] == auc(tiny.column("test", "click"), scores)
 
 
 NARROW = {"cold_start.encoder_units": "256,128,128", "cold_start.decoder_units": "128,256"}

@@ -55,9 +55,9 @@ class ColdStart(ColdStartMethod):
     ŷ for a new user, and the real mean step the more behavior there is. κ = σ_w² / σ_b², the variance of steps within a
     user over that of users around their ŷ. S makes s of variance 1.
 
-    As in `prior`, the ranker f learns the residual, with ρ = 0 at first. α is fitted before, γ begins with a logistic
-    regression on predicted matches only, and G_B trains γ and ρ. In training, ŷ of an impression is that of the other
-    users. Nothing is put in place of v: the ranker sees new users as they are.
+    As in `prior`, the ranker f learns the residual, with ρ = 0 at first. Before the first step, a logistic regression
+    of the clicks on the predicted matches sets α and the initial γ; then G_B trains γ and ρ. In training, ŷ of an
+    impression is that of the other users. Nothing is put in place of v: the ranker sees new users as they are.
 
     Args:
         dim: length of y.

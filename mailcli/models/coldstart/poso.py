@@ -22,7 +22,7 @@ class ColdStart(RowMaskingMethod):
     g = σ(W2 relu(W1 pc)), of the width of all of them together. pc, the code of a user's group, is the bucket of the
     number of behaviors, 0 (new), 1, 2-3, 4-7, ..., and the attributes other than the id. The click loss trains g.
 
-    What it is of POSO: x̂ = C Σ_i g(pc)_i W_i x, Eq. (7), for the first layer of a ranker that is linear in what it
+    Relation to POSO: x̂ = C Σ_i g(pc)_i W_i x, Eq. (7), for the first layer of a ranker that is linear in what it
     reads, in the special case of a copy W_i per input, which keeps that input's column of W and is 0 elsewhere. (The
     paper takes a copy per output, Eq. (10), and gates the inside of all layers; a method does not know these.) It is
     not POSO where a ranker first multiplies or attends, nor for the wide parts and item vectors of rankers, which are

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from mailcli.models.table.mapped import MappedTable
 from mailcli.utils.table_memory import table_bytes
 
-#: Of a row in memory, besides its embedding and moments: the step of its last gradient, and what MappedTable keeps of a
-#: slot; and of every row, its slot.
+#: Bytes of a row in memory besides its embedding and moments (the step of its last gradient, and what MappedTable keeps
+#: of a slot), and bytes of every row of the table (its slot).
 _SLOT_BYTES, _ROW_BYTES = 4 + 25, 4
 
 
