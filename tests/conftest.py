@@ -66,7 +66,7 @@ def messages_on_stderr() -> None:
 
 @pytest.fixture(autouse=True)
 def one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train the runs of a table in the test's own process; tests/experiments/test_plan.py tests several processes."""
+    """Train the runs of a table in the test's own process; tests/experiments/executors/test_processes.py tests several processes."""
     monkeypatch.setattr("mailcli.experiments.executors.processes.threads", lambda: 1)
 
 

@@ -178,9 +178,12 @@ def test_a_broken_tensorflow(
     assert software._tensorflow_fault() == fault
 
 
-def test_nothing_slow_is_imported(home: Path) -> None:
+def test_nothing_slow_is_imported(with_data: Path) -> None:
+    """Where there are a dataset and a run to look at."""
+    finish_trivial("item-rate")
     for command in ("doctor", "settings", "runs"):
-        without_importing(("tensorflow", "keras", "pandas", "sklearn", "duckdb"), command)
+        done = without_importing(("tensorflow", "keras", "pandas", "sklearn", "duckdb"), command)
+        assert done.returncode == 0, done.stderr
 
 
 def test_an_unknown_format(home: Path) -> None:

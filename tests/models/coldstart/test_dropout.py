@@ -9,7 +9,7 @@ from mailcli.models.coldstart import dropout
 from tests.helpers.features import some_features, spec
 
 
-def test_half_of_the_histories_at_training_none_at_inference() -> None:
+def test_histories_are_hidden_at_the_rate_while_training_alone() -> None:
     method = dropout.ColdStart(rate=0.3)
     method.build_for(spec())
     features = some_features(4000)
