@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from mailcli.config import RunConfig
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.files import file_sha256
 from mailcli.utils.path_names import code_line
@@ -55,16 +56,29 @@ def names(kind: PluginKind) -> list[str]:
 
 
 def _files(kind: PluginKind) -> list[Path]:
-    return list(Path(__file__).parent.joinpath(*kind.package.split(".")).glob("[!_]*.py"))
+    return list(Path(__file__).parent.joinpath(*kind.package.split(".")).glob("[!_.]*.py"))
+
+
+def _missing_class(kind: PluginKind, path: object) -> MailError:
+    return MailError(
+        f"{path}: defines no class '{kind.class_name}'. Expected a {kind.title} (CONTRIBUTING.md); the name of a "
+        "helper begins with '_'."
+    )
 
 
 def summaries(kind: PluginKind) -> dict[str, str]:
-    """The first line of each class's docstring, by name, without importing anything."""
+    """The first line of each class's docstring, by name, without importing anything; empty if it has none.
+
+    Raises:
+        MailError: a file does not define the class.
+    """
     summary_by_name = {}
     for path in sorted(_files(kind)):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_bytes())
         classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.class_name]
-        summary_by_name[path.stem.replace("_", "-")] = (ast.get_docstring(classes[0]) or "").splitlines()[0]
+        if not classes:
+            raise _missing_class(kind, path)
+        summary_by_name[path.stem.replace("_", "-")] = (ast.get_docstring(classes[0]) or "").partition("\n")[0]
     return summary_by_name
 
 
@@ -91,6 +105,11 @@ def check(kind: PluginKind, name: str, hidden: Collection[str] = ()) -> None:
 def is_trivial(ranker: str) -> bool:
     """Whether the ranker of a run is a trivial row: statistics of the training split instead of a network."""
     return ranker in names(TRIVIAL_ROWS)
+
+
+def of_run(config: RunConfig) -> list[tuple[PluginKind, str]]:
+    """The ranker, or trivial row, and the cold-start method of a run."""
+    return [(RANKERS, config.ranker), (COLD_STARTS, config.cold_start)]
 
 
 def check_ranker(name: str) -> None:
@@ -121,6 +140,8 @@ def load(kind: PluginKind, name: str) -> Any:
     check(kind, name)
     if name in names(kind):
         module = importlib.import_module(f"mailcli.{kind.package}.{name.replace('-', '_')}")
+        if not hasattr(module, kind.class_name):
+            raise _missing_class(kind, module.__file__)
         return getattr(module, kind.class_name)
     return _load_external(kind, external_path(kind, name))
 
@@ -206,8 +227,13 @@ def _module(kind: PluginKind, path: str) -> ModuleType:
     load_tensorflow()
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = _place_of_import_error(error)
+        if isinstance(error, SystemExit):
+            raise MailError(
+                f"{kind.title} '{path}': {place}the module exits while it is imported. Put what it runs as a program "
+                "under `if __name__ == '__main__':`."
+            ) from error
         if place:
             raise MailError(f"{kind.title} '{path}': {place}{type(error).__name__}: {error}") from error
         if not isinstance(error, (ModuleNotFoundError, ValueError, TypeError)):
@@ -220,7 +246,7 @@ def _module(kind: PluginKind, path: str) -> ModuleType:
     return module
 
 
-def _place_of_import_error(error: Exception) -> str:
+def _place_of_import_error(error: BaseException) -> str:
     """The last line of the user's code that an import ran, or could not read; empty if the module is not there."""
     if isinstance(error, SyntaxError) and error.filename:
         return code_line(error.filename, error.lineno or 1)

@@ -251,6 +251,17 @@ def test_what_does_not_extend_the_abstract_class_is_refused(
         ("import keras\nclass R(keras.layers.Layre):\n    pass\n", "line 2: AttributeError: module 'keras"),
         ("import keras\n\nunits = int('many')\n", "line 3: ValueError: invalid literal for int()"),
         ("import keras\nclass R(keras.layers.Layer)\n    pass\n", "line 2: SyntaxError: expected ':'"),
+        (
+            "import sys\n\nsys.exit(0)\n",
+            "line 3: the module exits while it is imported. Put what it runs as a program under "
+            "`if __name__ == '__main__':`.",
+        ),
+        # What it needs is no argument of `mail`.
+        (
+            "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('needed')\nparser.parse_args([])\n",
+            "line 4: the module exits while it is imported. Put what it runs as a program under "
+            "`if __name__ == '__main__':`.",
+        ),
     ],
 )
 def test_an_error_of_the_import_names_file_and_line(folder: Path, code: str, message: str) -> None:
@@ -258,6 +269,33 @@ def test_an_error_of_the_import_names_file_and_line(folder: Path, code: str, mes
     with pytest.raises(MailError) as error:
         plugins.load(plugins.RANKERS, "mine:R")
     assert error.value.message.startswith(f"ranker 'mine:R': mine.py, {message}")
+
+
+def test_what_editors_and_systems_leave_next_to_a_plugin_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emacs' lock of a file that is being edited, and what macOS adds to a copy of one."""
+    (tmp_path / "trivial").mkdir()
+    for name in (".#item_rate.py", "._item_rate.py", "_base.py"):
+        (tmp_path / "trivial" / name).write_bytes(b"\0")
+    (tmp_path / "trivial" / "item_rate.py").write_text('class TrivialRow:\n    """Rates.\n\n    More."""\n')
+    (tmp_path / "trivial" / "half_done.py").write_text("class TrivialRow:\n    pass\n")
+    monkeypatch.setattr(plugins, "__file__", str(tmp_path / "plugins.py"))
+    assert plugins.names(plugins.TRIVIAL_ROWS) == ["half-done", "item-rate"]
+    assert plugins.summaries(plugins.TRIVIAL_ROWS) == {"half-done": "", "item-rate": "Rates."}
+
+
+def test_a_file_without_the_class_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trivial").mkdir()
+    path = tmp_path / "trivial" / "half_done.py"
+    path.write_text("class Row:\n    pass\n")
+    monkeypatch.setattr(plugins, "__file__", str(tmp_path / "plugins.py"))
+    with pytest.raises(MailError) as error:
+        plugins.summaries(plugins.TRIVIAL_ROWS)
+    assert error.value.message == (
+        f"{path}: defines no class 'TrivialRow'. Expected a trivial row (CONTRIBUTING.md); the name of a helper begins "
+        "with '_'."
+    )
 
 
 @pytest.mark.parametrize(

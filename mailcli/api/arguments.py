@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, get_args
 
 from mailcli.errors import MailError, shorten
+
+#: An option of the command line in an error.
+_OPTION = re.compile(r"(?<!\S)--([a-z]+(?:-[a-z]+)*)")
+#: How a call gives a flag that errors say to add.
+_FLAGS = {"overwrite": "overwrite=True"}
+
+
+@contextmanager
+def arguments_in_errors(*names: str) -> Iterator[None]:
+    """Within the block, a MailError about options of the command line names the arguments of the call instead.
+
+    Args:
+        names: of the arguments.
+    """
+
+    def argument(option: re.Match[str]) -> str:
+        name = option[1].replace("-", "_")
+        return _FLAGS.get(name, name) if name in names else option[0]
+
+    try:
+        yield
+    except MailError as error:
+        parts = error.message.split("`")
+        # Commands, which keep their options, are between backticks.
+        parts[::2] = [_OPTION.sub(argument, part) for part in parts[::2]]
+        message = "`".join(parts)
+        if message == error.message:
+            raise
+        raise type(error)(message) from error
 
 
 def as_path(name: str, value: object) -> Path:
@@ -50,10 +81,10 @@ def as_type(name: str, value: Any, expected: Any) -> Any:
     """A value of a type or of one of several; paths may be given as text, floats as whole numbers.
 
     Raises:
-        MailError: it has another type.
+        MailError: it has another type, or is an empty path.
     """
     if isinstance(value, str) and Path in get_args(expected):
-        value = Path(value)
+        value = as_path(name, value)
     if isinstance(value, Integral) and not isinstance(value, bool):
         # A whole number beyond all floats is of the wrong type.
         with suppress(OverflowError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailcli import plugins
-from mailcli.api.arguments import as_path, check_count, check_flags, check_minutes
+from mailcli.api.arguments import arguments_in_errors, as_path, check_count, check_flags, check_minutes
 from mailcli.api.definitions import plugin_name
 from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
@@ -77,7 +77,7 @@ def compare(
     if checkpoint_minutes is not None:
         check_minutes("checkpoint_minutes", checkpoint_minutes)
     _check_rows(rows, settings)
-    with messages_shown(quiet):
+    with messages_shown(quiet), arguments_in_errors("runs", "jobs", "overwrite"):
         named_rows = [_names(row) for row in rows]
         if not named_rows:
             raise MailError("rows is empty. Expected names of rows, e.g. ['item-bias', 'BaseDNN', 'MAIL-Base'].")

@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from mailcli.api.arguments import as_path, as_type, check_flags, check_text
+from mailcli.api.arguments import arguments_in_errors, as_path, as_type, check_flags, check_text
 from mailcli.api.messages import messages_shown
 from mailcli.data.dataset import Dataset
 from mailcli.data.last_used import open_chosen, remember
-from mailcli.errors import MailError, did_you_mean, option_as_key, quoted, shorten
+from mailcli.errors import MailError, did_you_mean, quoted, shorten
 
 if TYPE_CHECKING:
     from mailcli.simulation.alimama import Summary
@@ -29,7 +29,7 @@ def load(name: str | None = None, data_dir: str | Path = "data") -> Dataset:
     """
     if not (name is None or (isinstance(name, str) and name)):
         raise MailError(f"name is {shorten(name)}. Expected the name of a dataset in data_dir, e.g. 'ml-100k'.")
-    with messages_shown(quiet=False):
+    with messages_shown(quiet=False), arguments_in_errors("data_dir"):
         dataset = open_chosen(as_path("data_dir", data_dir), name, "load(NAME) opens another")
     remember(dataset)
     return dataset
@@ -72,8 +72,9 @@ def preprocess(
     checked = PreprocessOptions(
         schema=None if schema is None else as_path("schema", schema), **_checked(PreprocessOptions, options)
     )
-    reader, name = source_and_name(source, name, checked.schema)
-    with messages_shown(quiet):
+    names = [field.name for field in fields(PreprocessOptions)]
+    with messages_shown(quiet), arguments_in_errors("raw", "name", *names):
+        reader, name = source_and_name(source, name, checked.schema)
         dataset = run(reader, raw, folder, name, checked)
     remember(dataset)
     return dataset
@@ -114,12 +115,8 @@ def simulate(
     if users is None:
         raise MailError("users is missing. Expected the number of users, e.g. users=1000.")
     given = _checked(Settings, {"users": users, **settings})
-    try:
-        checked = Settings(**given)
-    except MailError as error:
-        raise MailError(option_as_key(error.message)) from None
-    with messages_shown(quiet):
-        return simulate_alimama(checked, out)
+    with messages_shown(quiet), arguments_in_errors("out", *(field.name for field in fields(Settings))):
+        return simulate_alimama(Settings(**given), out)
 
 
 def _checked(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:

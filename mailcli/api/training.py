@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli import plugins
-from mailcli.api.arguments import as_path, check_flags, check_minutes
+from mailcli.api.arguments import arguments_in_errors, as_path, check_flags, check_minutes
 from mailcli.api.definitions import plugin_name
 from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
@@ -61,7 +61,7 @@ def train(
     check_flags(overwrite=overwrite, quiet=quiet)
     if checkpoint_minutes is not None:
         check_minutes("checkpoint_minutes", checkpoint_minutes)
-    with messages_shown(quiet):
+    with messages_shown(quiet), arguments_in_errors("cold_start", "runs", "variant", "overwrite"):
         cell = {
             "ranker": plugin_name(plugins.RANKERS, ranker),
             "cold_start": plugin_name(plugins.COLD_STARTS, "none" if cold_start is None else cold_start),

@@ -160,7 +160,7 @@ def main() -> None:
 
 def _add_commands() -> None:
     """Add the command of each file in this folder; -v, -q and --debug work with every command and before its name."""
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+    for path in sorted(Path(__file__).parent.glob("[!_.]*.py")):
         command: click.Command = getattr(importlib.import_module(f"mailcli.cli.{path.stem}"), path.stem)
         main.add_command(command)
         subcommands = command.commands.values() if isinstance(command, click.Group) else ()

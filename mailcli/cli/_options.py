@@ -15,21 +15,25 @@ from mailcli.cli._types import F, Minutes, path_option, with_options
 from mailcli.cli._verbosity import LOG
 from mailcli.config import PRECISIONS, PROTOCOLS, VARIANTS
 from mailcli.errors import MailError, quoted
-from mailcli.utils.hardware import limit_threads
+from mailcli.utils.hardware import MOST_THREADS, limit_threads
 from mailcli.utils.sizes import parse_size
 from mailcli.utils.table_memory import limit_table_memory
 
 
-def _refuse_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+def refuse_empty_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A callback: the name of a dataset, or None; MailError for an empty one, e.g. of a shell's unset variable."""
     del ctx
     if value == "":
-        raise MailError(f"{param.opts[0]} is empty. Expected the name of a dataset.")
+        title = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+        raise MailError(f"{title} is empty. Expected the name of a dataset.")
     return value
 
 
 def data_option(text: str) -> Callable[[F], F]:
     """--data with a help text: the name of a dataset, which is not empty."""
-    return click.option("--data", metavar="NAME", shell_complete=complete_datasets, callback=_refuse_empty, help=text)
+    return click.option(
+        "--data", metavar="NAME", shell_complete=complete_datasets, callback=refuse_empty_name, help=text
+    )
 
 
 def jobs_option(text: str) -> Callable[[F], F]:
@@ -75,7 +79,7 @@ VARIANT = click.option(
 #: Applied while options are parsed, since TensorFlow reads it when it is imported.
 THREADS = click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_THREADS),
     expose_value=False,
     callback=_limit_threads,
     help="Threads of TensorFlow; in a table, of all runs together. [default: all cores]",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -32,16 +33,35 @@ def check_output(
         is_own: whether an existing file was written by this command and may be replaced.
 
     Raises:
-        MailError: `path` is a folder, a device, one of the sources, a file of another kind, or below a file.
+        MailError: `path` is a folder, a device, one of the sources, a file of another kind, below a file, or in a
+            folder that cannot be written.
     """
     if path.is_dir():
         raise MailError(f"{option} {path}: is a folder. Name a file, e.g. {path / example}.")
     if any(real_path(path) == real_path(source) for source in sources):
         raise MailError(f"{option} {path}: is one of the files that it is made from. Name another file.")
-    parent = existing_parent(path.parent)
-    if not parent.is_dir():
-        raise MailError(f"{option} {path}: {parent} is not a folder. Name another file.")
+    _check_writable(option, path, path.parent, "file")
     if path.exists() and not path.is_file():
         raise MailError(f"{option} {path}: is not a regular file. Name another file.")
     if path.is_file() and not is_own(path):
         raise MailError(f"{option} {path}: already exists and is not {kind}. Name another file.")
+
+
+def check_output_folder(option: str, folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, before the work for it is done (MailError).
+
+    Args:
+        option: the option that names it, e.g. `--out`.
+        folder: it need not exist yet.
+    """
+    _check_writable(option, folder, folder, "folder")
+
+
+def _check_writable(option: str, named: Path, folder: Path, noun: str) -> None:
+    """Refuse what the user has named if nothing can be written in its folder, or that cannot be made (MailError)."""
+    parent = existing_parent(folder)
+    place = "" if parent == named else f"{parent} "
+    if not parent.is_dir():
+        raise MailError(f"{option} {named}: {place}is not a folder. Name another {noun}.")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise MailError(f"{option} {named}: {place}cannot be written. Check its permissions, or name another {noun}.")

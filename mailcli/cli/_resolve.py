@@ -36,9 +36,11 @@ def resolve_rows(
     settings = _read_file(options["file"])
     names = [_given({key: row.get(key) for key in OPTION_TABLES}) for row in rows]
     of_file = share(settings, rows, f"{options['file']}: ")
-    own = share(overrides, [{**settings, **name} for name in names], "--set ")
+    set_per_row = share(overrides, [{**settings, **name} for name in names], "--set ")
     given = {"seed": 0, **given_settings(options, overrides)}
-    layers = [[file, {**name, **given}, override] for file, name, override in zip(of_file, names, own, strict=True)]
+    layers = [
+        [file, {**name, **given}, override] for file, name, override in zip(of_file, names, set_per_row, strict=True)
+    ]
     variants = [row["variant"] for row in rows]
     first, dataset = _on_dataset(data_dir, layers[0], variants[0])
     others = zip(layers[1:], variants[1:], strict=True)

@@ -15,7 +15,8 @@ import click
 
 from mailcli import __version__
 from mailcli.cli._types import path_option
-from mailcli.utils.log import log_to_file, log_to_stderr, note_in_file
+from mailcli.errors import MailError
+from mailcli.utils.log import is_log_file, log_to_file, log_to_stderr, note_in_file
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ def _set_log_level(ctx: click.Context, param: click.Parameter, value: bool) -> N
 def _log_to_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     del param
     if value is not None:
+        # Where FILE is forgotten, the next word is taken for it: `mail run --log FILE.toml`.
+        if value.is_file() and value.stat().st_size and not is_log_file(value):
+            raise MailError(f"--log {value}: already exists and is not a log of `mail`. Name another file.")
         # Until the whole command has ended, so that its error is logged as well.
         ctx.find_root().call_on_close(log_to_file(value))
         note_in_file(logging.INFO, f"{ctx.command_path}: mail {__version__}, Python {platform.python_version()}")

@@ -9,7 +9,7 @@ import click
 from mailcli import plugins
 from mailcli.cli._completion import complete_runs, plugin_names
 from mailcli.cli._options import DATA_DIR, RUNS
-from mailcli.cli._output import print_line
+from mailcli.cli._output import check_output_folder, print_line
 from mailcli.cli._types import PATH, path_option
 from mailcli.errors import quoted
 
@@ -23,6 +23,7 @@ from mailcli.errors import quoted
 def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: Path) -> None:
     """Draw a figure of finished runs, as PNG and SVG."""
     plugins.check(plugins.PLOTS, name)
+    check_output_folder("--out", out)
     import matplotlib as mpl
 
     from mailcli.reporting.plots._style import STYLE, save_figure

@@ -87,7 +87,7 @@ def compare(a: Path, b: Path, bootstrap: int, form: str, data_dir: Path) -> None
 @click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...", shell_complete=complete_runs)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(folders: tuple[Path, ...], yes: bool) -> None:
-    """Delete each RUN, finished or not, after asking for confirmation.
+    """Delete each RUN, finished or not, after asking for confirmation; of a link, the link and not the run.
 
     What is not the folder of a run, or is being trained, is refused before anything is deleted.
     """
@@ -95,20 +95,24 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
     from mailcli.runs.inventory import check_deletable, delete_run, inspect_run
     from mailcli.utils.sizes import size_text
 
-    chosen = list({real_path(folder): folder for folder in map(named, folders)}.values())
-    for folder in chosen:
+    # By whole paths: the folder that the command runs in may be the first to go.
+    chosen = {real_path(folder.parent) / folder.name: folder for folder in map(named, folders)}
+    for folder in chosen.values():
         check_deletable(folder)
-    listed = [inspect_run(folder) for folder in chosen]
+    listed = [inspect_run(folder) for folder in chosen.values()]
+    links = [run for run in listed if run.folder.is_symlink()]
+    sizes = [run.bytes for run in listed if run not in links]
     for run in listed:
-        print_line(f"{run.folder}: {state_text(run)}; {size_text(run.bytes)}")
-    count = counted(len(listed), "run")
+        size = f"a link to {real_path(run.folder)}, which stays" if run in links else size_text(run.bytes)
+        print_line(f"{run.folder}: {state_text(run)}; {size}")
+    counts = [counted(len(sizes), "run")] if sizes else []
+    count = " and ".join([*counts, counted(len(links), "link")] if links else counts)
     if not yes and not _confirm(f"Delete {count}?"):
         print_line("Nothing was deleted.")
         return
-    # By whole paths: the folder that the command runs in may be the first to go.
-    for run in [replace(run, folder=real_path(run.folder.parent) / run.folder.name) for run in listed]:
-        delete_run(run)
-    print_line(f"Deleted {count}, {size_text(sum(run.bytes for run in listed))}.")
+    for path, run in zip(chosen, listed, strict=True):
+        delete_run(replace(run, folder=path))
+    print_line(f"Deleted {count}{f', {size_text(sum(sizes))}' if sizes else ''}.")
 
 
 def _confirm(question: str) -> bool:

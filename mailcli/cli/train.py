@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,9 +16,15 @@ from mailcli.cli._options import COLD_START, OVERWRITE, RANKER_HELP, RUN_OPTIONS
 from mailcli.cli._resolve import given_settings, resolve
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
 from mailcli.cli._types import path_option
-from mailcli.config import RunConfig, parse_settings
+from mailcli.config import parse_settings
 from mailcli.errors import MailError, counted, quoted
-from mailcli.experiments.executors.cluster import TIMEOUT, parse_cluster
+from mailcli.experiments.executors.cluster import TIMEOUT, Cluster, parse_cluster
+
+if TYPE_CHECKING:
+    from mailcli.config import RunConfig
+    from mailcli.experiments.executors.replicas import Devices
+    from mailcli.experiments.plan import PlannedTable
+    from mailcli.reporting.rows import Row
 
 logger = logging.getLogger(__name__)
 
@@ -96,9 +101,7 @@ def train(
         cell = {"cold_start": cold_start, "variant": variant, "seed": seed}
         _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, checkpoint_minutes, form, overwrite)
         return
-    from mailcli.data.last_used import remember
     from mailcli.experiments.cells import RunLayout
-    from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
     from mailcli.experiments.executors.replicas import parse_devices
     from mailcli.experiments.matrix import make_rows, with_baselines
     from mailcli.experiments.plan import PlannedTable
@@ -107,41 +110,61 @@ def train(
     # Checked before the dataset is looked up, like all other options.
     gpus = parse_devices(devices)
     config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
+    folders, seeds = RunLayout(runs, overwrite=overwrite), [config.seed]
+    table = PlannedTable(with_baselines([config], seeds), seeds, dataset, folders)
+    if dry_run:
+        print_plan([config.cell], [table], jobs=1)
+        return
+    rows: list[Row] | None
     if cluster or devices is not None:
-        _check_not_trivial(config)
-
-    folders = RunLayout(runs, overwrite=overwrite)
-    configs = with_baselines([config], [config.seed])
-    trainer: ClusterTrainer | MultiGpuTrainer | None = None
-    if cluster:
-        trainer = ClusterTrainer(cluster, gpus, config, dataset)
-        if not trainer.is_chief:
-            trained = counted(trainer.follow(configs, dataset), "run")
-            logger.info(f"{cluster.name(cluster.index)}: finished, {trained}. {cluster.name(0)} has the results.")
-            return
-    elif devices is not None:
-        trainer = MultiGpuTrainer(gpus)
-    if trainer:
-        remember(dataset)
+        rows = _rows_on_replicas(config, table, cluster, gpus, checkpoint_minutes)
     else:
-        tables = [PlannedTable(configs, [config.seed], dataset, folders)]
-        if dry_run:
-            print_plan([config.cell], tables, jobs=1)
-            return
-        announce_work(tables, jobs=1)
-    # One run after the other, each on all cores.
-    with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
-        rows = make_rows(configs, [config.seed], dataset, folders, checkpoint_minutes, jobs=1, trainer=trainer)
-    print_tables([make_table(rows, f"{config.cell} on {config.data}", columns=metric_columns)], form)
+        announce_work([table], jobs=1)
+        # One run after the other, each on all cores.
+        rows = make_rows(table.configs, seeds, dataset, folders, checkpoint_minutes, jobs=1)
+    if rows:
+        print_tables([make_table(rows, f"{config.cell} on {config.data}", columns=metric_columns)], form)
 
 
-def _check_not_trivial(config: RunConfig) -> None:
-    """Refuse a trivial row on several machines or devices (MailError)."""
+def _rows_on_replicas(
+    config: RunConfig, table: PlannedTable, cluster: Cluster | None, gpus: Devices, checkpoint_minutes: float | None
+) -> list[Row] | None:
+    """Train on several machines or devices.
+
+    Args:
+        config: the requested cell.
+        table: it and its baseline.
+        cluster: the machines; None for this one.
+        gpus: the GPUs of this machine.
+        checkpoint_minutes: time between checkpoints.
+
+    Returns:
+        The rows of the table; None on all machines but the first, which has the results.
+
+    Raises:
+        MailError: the cell is a trivial row, or cannot be trained this way.
+    """
+    from mailcli.data.last_used import remember
+    from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
+    from mailcli.experiments.matrix import make_rows
+
     if plugins.is_trivial(config.ranker):
         raise MailError(
             f"'{config.ranker}' is a trivial row, fitted by one process. Leave out --workers and --devices, "
             "and unset TF_CONFIG."
         )
+    needed = (table.configs, table.seeds, table.dataset, table.folders, checkpoint_minutes)
+    if not cluster:
+        remember(table.dataset)
+        return make_rows(*needed, trainer=MultiGpuTrainer(gpus))
+    trainer = ClusterTrainer(cluster, gpus, config, table.dataset)
+    if not trainer.is_chief:
+        trained = counted(trainer.follow(table.configs, table.dataset), "run")
+        logger.info(f"{cluster.name(cluster.index)}: finished, {trained}. {cluster.name(0)} has the results.")
+        return None
+    remember(table.dataset)
+    with trainer.errors_reported():
+        return make_rows(*needed, trainer=trainer)
 
 
 def _check_distributed(parent: Path | None, dry_run: bool, is_distributed: bool) -> None:

@@ -83,6 +83,10 @@ def tune(
 
     if VARIABLES["mlflow"] in os.environ:
         raise MailError("--mlflow: the runs of a search are not tested, so nothing would be logged. Leave it out.")
+    from mailcli.experiments.study import load_optuna
+
+    # Before a dataset is made, and the rows of FILE are begun.
+    load_optuna()
     if experiment:
         _refuse_options_of_one_cell(options)
         budget = {"trials": trials, "ranges": ranges, "users": users, "seed": seed or 0, "seeds": seeds}
@@ -91,24 +95,11 @@ def tune(
     for option, value in (("--out", out), ("--jobs", jobs)):
         if value is not None:
             raise MailError(f"{option} is for a FILE of experiments/. Name one, or leave {option} out.")
-    from mailcli.data.last_used import remember
-    from mailcli.experiments.search import DEFAULT_TRIALS, Search
-    from mailcli.experiments.search_space import check_comparable, parse_ranges, with_types
-    from mailcli.experiments.tuning import run_search
-
-    parsed = parse_ranges(ranges)
-    check_comparable(parsed)
-    name = options.pop("name") or "search"
-    config, dataset = resolve(data_dir, seed=seed, **options)
-    remember(dataset)
-    search = Search(name, config, with_types(parsed, config), users, seeds or 1)
-    records = run_search(search, trials or DEFAULT_TRIALS, dataset, runs, checkpoint_minutes)
-    heading = f"validation AUC ({_measured(users, search.seeds)})"
-    print_line(f"{'trial':>5}  {heading}  settings")
-    for record in records[:_PRINTED]:
-        print_line(f"{record['trial']:>5}  {record['value']:<{len(heading)}.4f}  {' '.join(_pairs(record))}")
-    best = " ".join(f"--set {pair}" for pair in _pairs(records[0]))
-    print_line(f"Best of {len(records)} on the validation split: {best}")
+    name = options.pop("name")
+    cell = {**options, "seed": seed}
+    _tune_cell(
+        "search" if name is None else name, cell, ranges, trials, users, seeds or 1, data_dir, runs, checkpoint_minutes
+    )
 
 
 def _refuse_options_of_one_cell(options: dict[str, Any]) -> None:
@@ -118,6 +109,49 @@ def _refuse_options_of_one_cell(options: dict[str, Any]) -> None:
         if options[option] not in (None, ()):
             flag = names.get(option, option).replace("_", "-")
             raise MailError(f"--{flag} contradicts FILE, which names rows and settings. Leave --{flag} out.")
+
+
+def _tune_cell(
+    name: str,
+    cell: dict[str, Any],
+    ranges: tuple[str, ...],
+    trials: int | None,
+    users: str,
+    seeds: int,
+    data_dir: Path,
+    runs: Path,
+    checkpoint_minutes: float | None,
+) -> None:
+    """Search for the best settings of a cell, and print what was found.
+
+    Args:
+        name: of the search.
+        cell: the options that say what is trained, by name.
+        ranges: the values of --range.
+        trials: the number of trials; None for the default.
+        users: whose validation AUC is maximized.
+        seeds: the number of runs of each trial.
+        data_dir: folder of the datasets.
+        runs: folder of the runs.
+        checkpoint_minutes: time between checkpoints.
+    """
+    from mailcli.data.last_used import remember
+    from mailcli.experiments.search import DEFAULT_TRIALS, Search
+    from mailcli.experiments.search_space import check_comparable, parse_ranges, with_types
+    from mailcli.experiments.tuning import run_search
+
+    parsed = parse_ranges(ranges)
+    check_comparable(parsed)
+    config, dataset = resolve(data_dir, **cell)
+    remember(dataset)
+    search = Search(name, config, with_types(parsed, config), users, seeds)
+    records = run_search(search, trials or DEFAULT_TRIALS, dataset, runs, checkpoint_minutes)
+    heading = f"validation AUC ({_measured(users, seeds)})"
+    print_line(f"{'trial':>5}  {heading}  settings")
+    for record in records[:_PRINTED]:
+        print_line(f"{record['trial']:>5}  {record['value']:<{len(heading)}.4f}  {' '.join(_pairs(record))}")
+    best = " ".join(f"--set {pair}" for pair in _pairs(records[0]))
+    print_line(f"Best of {len(records)} on the validation split: {best}")
 
 
 def _tune_experiment(

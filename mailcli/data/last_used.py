@@ -29,10 +29,11 @@ def open_chosen(data_dir: Path, name: str | None, hint: str = "--data NAME takes
     Raises:
         MailError: there is no such dataset, or there are several and it is not known which one was used last.
     """
+    if name is not None:
+        return open_dataset(data_dir, name)
     known = dataset_names(data_dir)
-    if name is not None or len(known) < 2:
-        # Without any, the error is the same for every name.
-        return open_dataset(data_dir, name or next(iter(known), ""))
+    if len(known) < 2:
+        return open_dataset(data_dir, next(iter(known), ""))
     last = _last_used(data_dir)
     if last not in known:
         raise MailError(f"{data_dir} holds several datasets: name one of {quoted(known)}.")

@@ -17,7 +17,10 @@ from mailcli.simulation.world import Settings
 
 
 def prepare_dataset(experiment: Experiment, data_dir: Path) -> Dataset:
-    """The dataset of an experiment, preprocessed if need be: real data if its raw files exist, otherwise simulated.
+    """The dataset of an experiment, preprocessed if need be.
+
+    That of the source if it was made from real data or its raw files are there; otherwise a simulated one, if the
+    experiment says how to simulate it.
 
     Raises:
         MailError: it cannot be made; or the dataset of that name was made from other settings.
@@ -25,9 +28,9 @@ def prepare_dataset(experiment: Experiment, data_dir: Path) -> Dataset:
     if experiment.schema:
         return _from_schema(experiment, experiment.schema, data_dir)
     raw = data_dir / "raw" / experiment.source
-    if experiment.is_world or (experiment.simulate and not _holds_real_files(raw)):
-        return _simulated(experiment, data_dir)
     name, chosen = experiment.datasets[0], experiment.source_options
+    if experiment.is_world or (experiment.simulate and not (_is_real(name, data_dir) or _holds_real_files(raw))):
+        return _simulated(experiment, data_dir)
     if name in dataset_names(data_dir):
         return open_dataset(data_dir, name)
     options = PreprocessOptions(label=chosen.get("label"), test=chosen.get("test"))
@@ -89,6 +92,11 @@ def _from_schema(experiment: Experiment, schema: Path, data_dir: Path) -> Datase
             f"of {schema}. Delete it, or give the schema file another name."
         )
     return dataset
+
+
+def _is_real(name: str, data_dir: Path) -> bool:
+    """Whether there is a dataset of that name that was not simulated."""
+    return name in dataset_names(data_dir) and open_dataset(data_dir, name).simulation is None
 
 
 def _holds_real_files(raw: Path) -> bool:

@@ -111,16 +111,16 @@ def estimate_time(tables: Sequence[PlannedTable], jobs: int | None) -> TimeEstim
     """
     measured: dict[str, tuple[Speed, Dataset]] = {}
     speeds: dict[str, Speed] = {}
-    total, most_jobs, known = 0.0, 1, set[Path]()
+    total, most_jobs, counted_folders = 0.0, 1, set[Path]()
     for _, tables_at_once in groupby(tables, key=lambda table: table.grid or id(table)):
         tables_together = list(tables_at_once)
         runs = [run for table in tables_together for run in table.runs()]
-        missing = [run for run in runs if not run.is_finished and run.folder not in known]
+        missing = [run for run in runs if not run.is_finished and run.folder not in counted_folders]
         if not missing:
             continue
         # As they are trained.
         missing.sort(key=lambda run: run.config.seed)
-        known.update(run.folder for run in missing)
+        counted_folders.update(run.folder for run in missing)
         parallel, threads_each = jobs_and_threads(len(runs), largest_run_memory(tables_together), jobs)
         by_key: dict[str, PlannedRun] = {}
         for run in missing:

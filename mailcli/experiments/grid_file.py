@@ -36,7 +36,10 @@ def grid_faults(content: Options, rows: Sequence[Options]) -> list[str]:
     kinds = {field.name: _KINDS[str(field.type)] for field in fields(Settings)}
     if not grid:
         faults.append(f"'grid' is empty: expected lists of values. Known: {quoted(kinds)}")
-    if not any(trains_on_generated_behavior(row.get("cold_start", "none")) for row in rows):
+    methods = [row.get("cold_start", "none") for row in rows]
+    # A method of another type is a fault of its row.
+    are_names = all(isinstance(method, str) for method in methods)
+    if are_names and not any(map(trains_on_generated_behavior, methods)):
         faults.append(
             "'grid' needs a row whose ranker is trained with generated behavior, e.g. 'MAIL-Base': its table is what "
             "that adds to the ranker"

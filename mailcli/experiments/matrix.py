@@ -10,11 +10,13 @@ from pathlib import Path
 from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError
 from mailcli.experiments.cells import RunLayout, train_if_missing
 from mailcli.experiments.executors.processes import jobs_and_threads, train_all
 from mailcli.experiments.executors.tasks import Task
 from mailcli.reporting.rows import Result, Row, result_of
 from mailcli.runs.folder import RunFolder
+from mailcli.runs.registry import still_holds
 from mailcli.training import trackers
 from mailcli.utils.progress import progress
 from mailcli.utils.table_memory import table_bytes, table_memory
@@ -132,10 +134,16 @@ def finished_rows(
     """The rows of a table whose runs are all finished; arguments as `make_rows`.
 
     Raises:
-        MailError: the dataset has changed since it was opened.
+        MailError: the dataset has changed since it was opened, or a run was deleted or replaced since it was found.
     """
     # Each run opens the dataset itself: a table is of one version of it.
     table.dataset.check_files()
+    # While missing runs are trained, nothing protects the finished ones from other processes.
+    for run in table.by_config.values():
+        if not still_holds(run):
+            raise MailError(
+                f"{run.folder}: was deleted or replaced while the table was made. Run the same command again."
+            )
     return [make_row(config, tuple(seeds), table.by_config, baseline_of) for config in configs]
 
 
@@ -181,7 +189,6 @@ def make_row(
     """
 
     def results(cell: RunConfig) -> tuple[Result, ...]:
-        by_seed = [result_of(runs[replace(cell, seed=seed).key]) for seed in seeds]
-        return tuple(result for result in by_seed if result)
+        return tuple(result_of(runs[replace(cell, seed=seed).key]) for seed in seeds)
 
     return Row(config, seeds, results(config), results(baseline_of(config)) if config.cold_start != "none" else None)

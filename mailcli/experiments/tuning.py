@@ -95,17 +95,17 @@ def _search_on(
         # One sampler per trial, so that a resumed search tries what an uninterrupted one would have tried.
         study.sampler = optuna.samplers.TPESampler(seed=(search.config.seed + number) % (MAX_SEED + 1))
         trial = study.ask({setting.key: distribution(optuna, setting) for setting in search.ranges})
-        row = f"{search.config.cell}, " if search.experiment else ""
+        prefix = f"{search.config.cell}, " if search.experiment else ""
         try:
             note = _run_trial(search, study, trial, dataset, folder, checkpoint_minutes)
         except DivergedError as error:
             tell_diverged(study, trial)
-            logger.warning(f"{row}trial {number + 1} of {trials}: {error.message}")
+            logger.warning(f"{prefix}trial {number + 1} of {trials}: {error.message}")
             continue
         finished = records(study)
         _write_table(folder / "trials.csv", finished)
         (record,) = (record for record in finished if record["trial"] == number + 1)
-        logger.info(f"{row}trial {number + 1} of {trials}: {_summary(search, record)}{note}")
+        logger.info(f"{prefix}trial {number + 1} of {trials}: {_summary(search, record)}{note}")
     finished = records(study, trials)
     if not finished:
         raise MailError(

@@ -240,8 +240,8 @@ def class_flag(kind: plugins.PluginKind, name: str, flag: str) -> bool:
     value = getattr(_plugin_class(kind, name), flag, False)
     if not isinstance(value, bool):
         raise MailError(
-            f"{kind.title} '{name}': {flag} is a {type(value).__name__}. Expected True or False, as an attribute of the "
-            "class."
+            f"{kind.title} '{name}': {flag} is a {type(value).__name__}. Expected True or False, as an attribute of "
+            "the class."
         )
     return value
 

@@ -29,13 +29,10 @@ from mailcli.preprocessing.sources._base import RawData
 from mailcli.preprocessing.summary import summary
 from mailcli.preprocessing.table_reader import TableReader
 from mailcli.preprocessing.transform import Transform
+from mailcli.utils.hardware import MOST_THREADS
 from mailcli.utils.sizes import parse_size
 
 logger = logging.getLogger(__name__)
-
-
-#: More threads than any machine has (ours): the system may refuse to start so many.
-MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ _DELETABLE = (_OPTIMIZERS,)
 _SMALL_FILES = (CONFIG, ENVIRONMENT, HISTORY, _PREDICTIONS, AUDIT, RESULT, _VOCABULARIES)
 #: All that a run folder may hold.
 ENTRIES = (*_SMALL_FILES, SUMS, CHECKPOINTS, _TENSORBOARD, _TEACHERS)
+#: Why a run folder is locked, for an error.
+IN_TRAINING = "another `mail` process is training this run."
 
 
 @dataclass(frozen=True)
@@ -312,7 +314,7 @@ class RunFolder:
 
 def lock_of(folder: Path) -> FolderLock:
     """The lock of a run folder, which a process holds while it trains the run."""
-    return FolderLock(folder, f"{folder}: another `mail` process is training this run. Wait for it.")
+    return FolderLock(folder, f"{folder}: {IN_TRAINING} Wait for it.")
 
 
 def check_finished_files(folder: Path) -> None:

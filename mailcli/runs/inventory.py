@@ -16,7 +16,7 @@ from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.runs.checkpoints import is_trained, newest_state
 from mailcli.runs.environment import TIME_FORMAT
-from mailcli.runs.folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, RunFolder, lock_of
+from mailcli.runs.folder import CONFIG, ENVIRONMENT, HISTORY, IN_TRAINING, RESULT, RunFolder, lock_of
 from mailcli.runs.history import VALIDATED_STEP
 from mailcli.runs.opening import open_run, read_config
 from mailcli.runs.registry import check_run_folder
@@ -113,7 +113,7 @@ def check_deletable(folder: Path) -> None:
     check_is_run(folder)
     check_run_folder(folder, remedy="Move what is not mail's away first.")
     if lock_of(folder).is_held():
-        raise MailError(f"{folder}: another `mail` process is training this run. Stop it first, or wait for it.")
+        raise MailError(f"{folder}: {IN_TRAINING} Stop it first, or wait for it.")
 
 
 def delete_run(run: ListedRun) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from mailcli.errors import MailError
 from mailcli.runs.checkpoints import delete_leftovers
 from mailcli.runs.folder import CONFIG, ENTRIES, RESULT, RunFolder, check_finished_files, entries, lock_of
 from mailcli.runs.identity import VERSION, run_identity
+from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.settings.option_defaults import set_changed_defaults
 from mailcli.utils.files import file_sha256, final_name, is_half_replaced, restore_folder
 from mailcli.utils.parsing import read_toml
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: What to do about a run with other settings, data or code.
 OVERWRITE = "Add --overwrite to train it anew, or choose another --runs folder."
+#: What systems leave in any folder: macOS, Windows, and NFS for a file that is deleted while it is open.
+_OF_SYSTEMS = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs.+")
 
 
 def find_run(
@@ -64,6 +68,11 @@ def find_run(
     return run
 
 
+def still_holds(run: RunFolder) -> bool:
+    """Whether the folder of a run that `find_run` has found, and that was trained since if need be, still holds it."""
+    return (run.folder / RESULT).exists() and not _changes(run.folder, run.settings)
+
+
 def holds_another(runs: Path, config: RunConfig, dataset: Dataset) -> bool:
     """Whether the folder of a config holds a run with other settings, data or code."""
     return bool(_changes(runs / config.run_path, run_identity(config, dataset)))
@@ -75,7 +84,7 @@ def _changes(folder: Path, settings: Options) -> list[str]:
         return []
     # An older version that lacked a setting did what is now the default.
     defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
-    recorded = {VERSION: 1, **defaults, **set_changed_defaults(read_toml(folder / CONFIG))}
+    recorded = {VERSION: 1, **defaults, **set_changed_defaults(read_toml(folder / CONFIG, TRAIN_AGAIN))}
     return differences(recorded, set_changed_defaults(settings))
 
 
@@ -95,6 +104,7 @@ def check_run_folder(folder: Path, remedy: str = "Choose another --runs folder."
     """Refuse a folder that holds anything but a run, so that nothing of somebody else's is deleted (MailError)."""
     if folder.exists() and not folder.is_dir():
         raise MailError(f"{folder}: is not a folder. {remedy}")
-    unknown = [path.name for path in entries(folder) if final_name(path.name) not in ENTRIES]
+    names = [path.name for path in entries(folder) if not _OF_SYSTEMS.fullmatch(path.name)]
+    unknown = [name for name in names if final_name(name) not in ENTRIES]
     if unknown:
         raise MailError(f"{folder}: is not a run folder; it holds {', '.join(unknown[:3])}. {remedy}")

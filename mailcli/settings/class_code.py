@@ -112,7 +112,8 @@ def read_module(module: str) -> ast.Module:
     """The code of a module, empty if there is none that can be read."""
     file = _file_of(module)
     try:
-        return ast.parse(file.read_text(encoding="utf-8") if file else "")
+        # As bytes: a file may begin with a byte order mark, or say what its encoding is.
+        return ast.parse(file.read_bytes() if file else "")
     except (OSError, ValueError, SyntaxError):
         return ast.parse("")
 

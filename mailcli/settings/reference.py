@@ -69,7 +69,8 @@ def _options() -> Iterator[Setting]:
             meanings, limits = _meanings(module, class_name), _limits(constructor) if constructor else {}
             for key, default in option_defaults(kind, name).items():
                 values = _values_text(default, limits.get(key, []))
-                yield Setting(f"{table}.{key}", f"{kind.title} {name}", option_text(default), values, meanings[key])
+                meaning = meanings.get(key, "-")
+                yield Setting(f"{table}.{key}", f"{kind.title} {name}", option_text(default), values, meaning)
 
 
 def _values_text(default: Any, limits: Sequence[str]) -> str:
@@ -82,7 +83,7 @@ def _values_text(default: Any, limits: Sequence[str]) -> str:
 def _meanings(module: str, class_name: str) -> dict[str, str]:
     """What the options of a class are, by name."""
     classes = [node for node in read_module(module).body if isinstance(node, ast.ClassDef) and node.name == class_name]
-    return described(ast.get_docstring(classes[0]) or "")
+    return described((ast.get_docstring(classes[0]) or "") if classes else "")
 
 
 def described(docstring: str) -> dict[str, str]:

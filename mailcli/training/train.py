@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from mailcli.runs.audit import RunAudit, measure_audit
 from mailcli.runs.checkpoints import delete_checkpoints
 from mailcli.runs.environment import environment
 from mailcli.runs.folder import RunFolder
+from mailcli.runs.remedy import LESS_MEMORY
 from mailcli.runs.result import result_head
 from mailcli.training import collectives, trackers
 from mailcli.training.audit_scores import audit_run
@@ -74,12 +76,7 @@ def train(
         Interrupted: by Ctrl-C; run again to resume from the checkpoint that was then written.
     """
     try:
-        with (
-            run.lock(),
-            dataset.changes_reported(),
-            own_code_errors(run.config, dataset),
-            _memory_errors(run.config),
-        ):
+        with run.lock(), errors_explained(run.config, dataset):
             return _train(run, dataset, baseline, checkpoint_minutes, warm_start)
     finally:
         clear_custom_gradients()
@@ -97,23 +94,29 @@ def train_for_validation(
         MailError, DivergedError, Interrupted: as `train`.
     """
     try:
-        with (
-            run.lock(),
-            dataset.changes_reported(),
-            own_code_errors(run.config, dataset),
-            _memory_errors(run.config),
-        ):
+        with run.lock(), errors_explained(run.config, dataset):
             return _train_to_the_end(run, dataset, baseline, checkpoint_minutes).best
     finally:
         clear_custom_gradients()
 
 
-def _memory_errors(config: RunConfig) -> AbstractContextManager[None]:
-    """Within the block, an out-of-memory error says which settings to lower."""
-    return out_of_memory_in_one_line(
-        config.cell,
-        "Set a smaller batch_size, history or embedding_dim, or smaller options of the ranker or the method",
-    )
+@contextmanager
+def errors_explained(config: RunConfig, dataset: Dataset) -> Iterator[None]:
+    """Within the block, what a training can fail of is a MailError, which says how to fix it.
+
+    Args:
+        config: of the run.
+        dataset: its dataset.
+
+    Raises:
+        MailError: the user's code has failed, an array does not fit into memory, or the dataset was changed.
+    """
+    with (
+        dataset.changes_reported(),
+        own_code_errors(config, dataset),
+        out_of_memory_in_one_line(config.cell, LESS_MEMORY),
+    ):
+        yield
 
 
 def _train(

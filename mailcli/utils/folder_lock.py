@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from filelock import FileLock, Timeout
 from mailcli.errors import MailError
 from mailcli.utils.paths import named, real_path
 from mailcli.utils.system_errors import name_in_write_errors
+
+#: Errors of a lock that another process holds.
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK)
 
 
 class FolderLock:
@@ -22,7 +26,8 @@ class FolderLock:
         busy: the error message when another process holds the lock.
 
     Raises:
-        MailError: another process holds the lock, or the lock file's name is taken by another file.
+        MailError: another process holds the lock, the lock file's name is taken by another file, or the file system has
+            no locks.
     """
 
     def __init__(self, folder: Path, busy: str) -> None:
@@ -42,6 +47,8 @@ class FolderLock:
         if not self.path.is_file() or self._is_foreign():
             return False
         try:
+            if _lock_error(self.path):
+                return False
             self._lock.acquire()
         except (Timeout, PermissionError):
             return True
@@ -64,6 +71,14 @@ class FolderLock:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # FileLock mistakes a file that cannot be created for one that is locked.
                 path.touch()
+            error = _lock_error(path)
+            if error:
+                path.unlink()
+                self._remove_new_folders()
+                raise MailError(
+                    f"{self._folder}: its file system cannot lock files ({error.strerror}). Choose a folder on another "
+                    "disk."
+                )
             self._lock.acquire()
         except Timeout:
             raise MailError(self._busy) from None
@@ -90,3 +105,20 @@ class FolderLock:
         with suppress(OSError):
             for folder in filter(Path.exists, self._new_folders):
                 folder.rmdir()
+
+
+def _lock_error(path: Path) -> OSError | None:
+    """Why a file cannot be locked by anybody; None if it can be, or is.
+
+    Versions of FileLock differ in what they make of it: a lock that is held, another kind of lock, or an error.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows, where every file can be locked.
+        return None
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return None if error.errno in _HELD else error
+    return None

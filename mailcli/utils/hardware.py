@@ -10,6 +10,8 @@ from typing import Any
 
 #: The variable of the environment that sets how many threads a TensorFlow operation may use.
 INTRAOP_THREADS = "TF_NUM_INTRAOP_THREADS"
+#: More threads than any machine has (ours): the system may refuse to start so many.
+MOST_THREADS = 1024
 #: Linux's names of the bfloat16 instructions: Intel and AMD, Intel's matrix unit, ARM.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 #: The instructions by which oneDNN chooses its kernels.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,12 @@ from mailcli.escape import terminal, wrapped
 
 #: The parent of all loggers of the package.
 LOGGER = logging.getLogger("mailcli")
+#: A line of a log file: the time, the level, the message.
+_LINE_FORMAT = "{asctime} {levelname:<7} {message}"
+#: How such a line begins.
+_LINE_START = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
+#: Bytes that hold the start of a line.
+_START_BYTES = 64
 
 
 class _OneLine(logging.Formatter):
@@ -86,11 +93,17 @@ def log_to_file(path: Path) -> Callable[[], None]:
         OSError: the file cannot be written.
     """
     handler = _FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(_OneLine("{asctime} {levelname:<7} {message}", style="{"))
+    handler.setFormatter(_OneLine(_LINE_FORMAT, style="{"))
     handler.setLevel(logging.DEBUG)
     LOGGER.addHandler(handler)
     _listen_to_handlers()
     return lambda: stop_log_file(handler)
+
+
+def is_log_file(path: Path) -> bool:
+    """Whether a file begins as `log_to_file` writes it (OSError: it cannot be read)."""
+    with open(path, "rb") as file:
+        return bool(_LINE_START.match(file.read(_START_BYTES)))
 
 
 def stop_log_file(handler: logging.Handler) -> None:

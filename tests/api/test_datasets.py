@@ -70,11 +70,12 @@ def test_mistakes_end_in_one_line(simulated: Path) -> None:
     assert "is not empty and was not written by `mail simulate`" in message(mail.simulate, users=20)
     assert message(mail.preprocess, "alibaba").startswith("unknown data source 'alibaba'. Did you mean 'alimama'?")
     assert message(mail.preprocess, "alimama", histori=3).startswith("unknown option 'histori'. Did you mean 'history'")
-    assert message(mail.preprocess, "alimama", history=0) == "--history is 0. Expected 1 to 100000."
+    assert message(mail.preprocess, "alimama", history=0) == "history is 0. Expected 1 to 100000."
     assert message(mail.preprocess, "alimama", temp_dir=3) == "temp_dir is 3. Expected a value of type Path."
-    assert message(mail.preprocess, "alimama", temp_dir="no") == "--temp-dir no: is not a folder. Make it first."
-    assert message(mail.preprocess, "a", name="b", schema="c.toml").startswith(
-        "--name b: with --schema the argument 'a'"
+    assert message(mail.preprocess, "alimama", temp_dir="no") == "temp_dir no: is not a folder. Make it first."
+    assert message(mail.preprocess, "alimama", temp_dir="") == "temp_dir is ''. Expected a path."
+    assert message(mail.preprocess, "a", name="b", schema="c.toml") == (
+        "name b: with schema the argument 'a' is the dataset's name. Leave out name."
     )
     assert message(mail.preprocess, None) == "source is None. Expected a string."
     assert message(mail.preprocess, "alimama", name=5) == "name is 5. Expected a string."
@@ -83,6 +84,9 @@ def test_mistakes_end_in_one_line(simulated: Path) -> None:
     assert message(mail.preprocess, "alimama", quiet="no") == "quiet is 'no'. Expected True or False."
     assert message(mail.simulate, None, users=20) == "source is None. Expected a string."
     assert message(mail.simulate, users=20, out="") == "out is ''. Expected a path."
+    assert message(mail.load, "tiny", data_dir="no") == (
+        "no: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or name its folder with data_dir."
+    )
     assert message(mail.load, "tiny", data_dir=None) == "data_dir is None. Expected a path."
     assert message(mail.open_run, None) == "path is None. Expected a path."
     assert [path.name for path in (simulated / "data").iterdir()] == ["raw"]

@@ -127,11 +127,17 @@ def test_mistakes_end_in_one_line(tiny_data: mail.Dataset, runs: Path, tmp_path:
         )
     assert message("tiny") == "data is 'tiny'. Expected a dataset, e.g. mail.load('tiny')."
     assert message(None) == "data is None. Expected a dataset, e.g. mail.load('ml-100k')."
-    assert message(tiny_data, variant="dual") == "--variant requires --cold-start mail; the method is 'none'."
-    assert message(tiny_data, continues="0" * 64).startswith("continues: is set only by `mail train --continue RUN`.")
+    assert message(tiny_data, variant="dual") == "variant requires cold_start mail; the method is 'none'."
+    # A command keeps its options.
+    assert message(tiny_data, continues="0" * 64) == (
+        "continues: is set only by `mail train --continue RUN`. Leave it out."
+    )
     assert list(tmp_path.iterdir()) == []
     other = message(tiny_data, seed=3, **{**SETTINGS, "runs": runs, "epochs": 2})
-    assert "holds a run with other settings (epochs: 1 -> 2)" in other
+    assert other == (
+        f"{runs}/tiny/paper/base+none/seed-3: holds a run with other settings (epochs: 1 -> 2). Add overwrite=True to "
+        "train it anew, or choose another runs folder."
+    )
     with pytest.raises(mail.MailError, match="unknown dataset 'tyni'. Did you mean 'tiny'?"):
         mail.load("tyni", tiny_data.folder.parent)
     with pytest.raises(mail.MailError, match="there is no such folder"):

@@ -72,6 +72,7 @@ from tests.helpers.command_line import error_line, mail
             "unknown source 'alibaba'. Did you mean 'alimama'? Known: 'alimama'.",
         ),
         (["simulate", "alimama", "--users", "2", "--out", "x"], "--users is 2. Expected 10 to 10,000,000,000."),
+        (["describe", ""], "DATASET is empty. Expected the name of a dataset."),
         (["describe", "tny"], "unknown dataset 'tny'. Did you mean 'tiny'? data holds: 'tiny'."),
         (
             ["compare", "--rows", "MAIL-Bas"],

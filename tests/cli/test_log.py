@@ -50,6 +50,25 @@ def test_a_file_that_cannot_be_written_is_one_line(home: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("text", ['title = "Table 2"\n', "2026-01-31 12:00:00 INFO not ours\n"])
+def test_a_file_that_is_no_log_is_not_written(home: Path, text: str) -> None:
+    """`mail run --log FILE.toml`, where the log's own name was forgotten."""
+    (home / "experiment.toml").write_text(text, encoding="utf-8")
+    assert error_line(mail("run", "--log", "experiment.toml")) == (
+        "--log experiment.toml: already exists and is not a log of `mail`. Name another file."
+    )
+    assert (home / "experiment.toml").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("text", ["", "2026-01-31 12:00:00,123 WARNING old\n", "2026-01-31 12:00:00,123 INFO    old\n"])
+def test_an_empty_file_or_a_log_is_continued(home: Path, text: str) -> None:
+    (home / "x.log").write_text(text, encoding="utf-8")
+    assert mail("train", "--log", "x.log", "--help").exit_code == 0
+    lines = (home / "x.log").read_text(encoding="utf-8").splitlines()
+    assert lines[:-1] == text.splitlines()
+    assert re.match(r"mail train: mail \d", logged(home / "x.log")[-1][1])
+
+
 def test_help_is_no_bug(home: Path) -> None:
     assert mail("train", "--log", "x.log", "--help").exit_code == 0
     assert [level for level, _ in logged(Path("x.log"))] == ["INFO"]

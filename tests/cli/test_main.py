@@ -12,10 +12,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import mailcli.cli
 from mailcli.cli import main
 from mailcli.errors import MailError
 from mailcli.utils import progress
 from tests.helpers.command_line import COMMANDS, SMALL, mail, typed
+
+
+def test_what_an_editor_leaves_next_to_a_command_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (".#train.py", "._train.py", "_tables.py"):
+        (tmp_path / name).write_bytes(b"\0")
+    monkeypatch.setattr(mailcli.cli, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(main, "params", list(main.params))
+    # It would import them, and fail.
+    mailcli.cli._add_commands()
 
 
 @pytest.mark.parametrize("arguments", [[], ["schema"]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -272,9 +273,22 @@ class TestRemove:
     def test_a_link_is_deleted_and_not_what_it_leads_to(self, home: Path) -> None:
         folder = begin_run()
         Path("link").symlink_to(folder)
-        assert mail("runs", "rm", "link", "--yes").exit_code == 0
+        done = mail("runs", "rm", "link", "--yes")
+        assert done.stdout == (
+            "link: stopped, no checkpoint yet; the command that began it resumes it; a link to "
+            f"{home}/{folder}, which stays\nDeleted 1 link.\n"
+        )
         assert not Path("link").is_symlink()
         assert (folder / "config.toml").is_file()
+
+    def test_a_link_and_what_it_leads_to(self, home: Path) -> None:
+        folder = begin_run()
+        Path("link").symlink_to(folder)
+        done = CliRunner().invoke(main, ["runs", "rm", str(folder), "link"], input="y\n")
+        assert done.exit_code == 0, done.output
+        assert "Delete 1 run and 1 link? [y/N]: " in done.stdout
+        assert re.search(r"\nDeleted 1 run and 1 link, [\d.]+ \w+\.\n$", done.stdout)
+        assert [path.name for path in home.rglob("*")] == ["runs"]
 
     @pytest.mark.parametrize("case", ["running", "no run", "somebody's file", "missing"])
     def test_nothing_is_deleted_if_one_is_refused(self, home: Path, case: str) -> None:

@@ -44,6 +44,12 @@ def test_the_last_one_is_taken_and_told(folder: Path, caplog: pytest.LogCaptureF
     assert open_chosen(folder, None).name == "one"
 
 
+def test_an_empty_name_is_not_the_first_dataset(folder: Path) -> None:
+    with pytest.raises(MailError) as error:
+        open_chosen(folder, "")
+    assert error.value.message == f"unknown dataset ''. {folder} holds: 'one', 'two'."
+
+
 @pytest.mark.parametrize("text", [None, "", "one", "three\n", "one\ntwo\n", "../one\n", "\udcff\n"])
 def test_a_marker_that_names_no_dataset_is_none(folder: Path, text: str | None) -> None:
     """It may be missing or cut off, or its dataset was deleted."""

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from mailcli.errors import MailError
 from mailcli.experiments.cells import RunLayout
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.executors.processes import jobs_and_threads
@@ -294,27 +293,6 @@ def test_wrong_options_are_refused_in_one_line(
     assert (done.exit_code, done.stdout) == (2, "")
     assert error_line(done).startswith(error)
     assert not list(experiment.parent.glob("runs/**/config.toml"))
-
-
-class TestDatasets:
-    """Where an experiment's dataset comes from."""
-
-    def test_simulated_and_labeled_so_without_raw_files(self, experiment: Path, toy_data: Path) -> None:
-        dataset = prepare_dataset(read_experiment(experiment), toy_data)
-        assert dataset.display_name == "toy (simulated)"
-
-    def test_real_with_raw_files(self, experiment: Path, toy_data: Path, tmp_path: Path) -> None:
-        raw = tmp_path / "data" / "raw" / "alimama"
-        shutil.copytree(toy_data / "raw" / "toy", raw)
-        # Files from the simulator are not taken for real ones.
-        assert prepare_dataset(read_experiment(experiment), tmp_path / "data").display_name == "toy (simulated)"
-        (raw / "SIMULATED.json").unlink()
-        assert prepare_dataset(read_experiment(experiment), tmp_path / "data").display_name == "alimama (real data)"
-
-    def test_another_simulation_of_that_name_is_refused(self, experiment: Path, toy_data: Path) -> None:
-        experiment.write_text(EXPERIMENT.replace("users = 150", "users = 160"), encoding="utf-8")
-        with pytest.raises(MailError, match=r"is not the dataset that .*toy.toml asks for \(users: 150 -> 160\)"):
-            prepare_dataset(read_experiment(experiment), toy_data)
 
 
 @pytest.mark.slow

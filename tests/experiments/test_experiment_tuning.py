@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 import tomllib
 from pathlib import Path
 
@@ -211,6 +212,14 @@ def test_a_tuned_file_of_rows_of_one_name_is_read_again(tmp_path: Path) -> None:
 )
 def test_a_budget_is_checked_before_the_dataset_is_made(options: list[str], error: str, experiment: Path) -> None:
     assert error_line(tune(experiment, experiment.parent / "data", *options)) == error
+    assert not (experiment.parent / "data").exists()
+
+
+def test_optuna_is_missed_before_the_dataset_is_made(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert error_line(tune(experiment, experiment.parent / "data")) == (
+        "`mail tune` needs Optuna. Install it with `pip install -c constraints.txt -e '.[tune]'`."
+    )
     assert not (experiment.parent / "data").exists()
 
 

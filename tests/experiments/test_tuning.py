@@ -105,6 +105,7 @@ def test_a_wrong_range_is_refused(text: str) -> None:
             ["--range", "epochs=1..2", "--seed", "4294967294", "--seeds", "3"],
             "--seeds 3: the last one is 4294967296. Expected none above 4294967295; lower --seed.",
         ),
+        (["--range", "epochs=1..2", "--name", ""], "--name '': expected letters, digits, '.', '_' or '-'."),
         (["--range", "epochs=1..2", "--name", "../x"], "--name '../x': expected letters, digits, '.', '_' or '-'."),
     ],
 )

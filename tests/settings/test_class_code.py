@@ -53,6 +53,9 @@ def own_code(home: Path) -> Path:
     (home / "mailcli/__init__.py").touch()
     (home / "broken_import.py").write_text("from ..too_far import Base\nclass Own(Base): pass\n")
     (home / "broken.py").write_text("class (")
+    # An editor's byte order mark, and an encoding of its own, which Python reads as well.
+    (home / "with_mark.py").write_bytes(b"\xef\xbb\xbf" + BASES.encode())
+    (home / "latin.py").write_bytes("# -*- coding: latin-1 -*-\n# Übung".encode("latin-1") + BASES.encode())
     (home / "not_text.py").write_bytes(b"\xff\x00")
     read_module.cache_clear()
     return home
@@ -74,6 +77,8 @@ def own_code(home: Path) -> Path:
         ("missing:Own", None),
         ("broken:Own", None),
         ("not_text:Own", None),
+        ("with_mark:Base", True),
+        ("latin:Base", True),
         ("uninstalled", None),
         ("broken_import:Own", None),
         ("llae", True),

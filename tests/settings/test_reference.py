@@ -11,6 +11,7 @@ from mailcli.config import OPTION_TABLES, RULES, RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.models.contracts import options_of
 from mailcli.models.factory import _instantiate
+from mailcli.settings import reference
 from mailcli.settings.reference import Setting, all_settings
 
 OPTIONS = [setting for setting in all_settings() if setting.owner]
@@ -35,8 +36,13 @@ def test_every_setting_and_option_is_there_with_its_default() -> None:
 
 def test_every_setting_has_a_range_and_a_meaning() -> None:
     assert set(RULES) == {field.name for field in fields(RunConfig)}
-    assert [setting.key for setting in all_settings() if not setting.values or not setting.meaning] == []
+    assert [setting.key for setting in all_settings() if not setting.values or setting.meaning in {"", "-"}] == []
     assert make_config([{"data": "d", **{s.key: s.default for s in all_settings() if s.default and not s.owner}}])
+
+
+def test_an_option_that_is_not_described_is_listed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "described", lambda _: {})
+    assert {setting.meaning for setting in all_settings() if setting.owner} == {"-"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -227,6 +228,27 @@ def test_a_lock_that_cannot_be_made_is_not_taken_for_one_that_is_held(tmp_path: 
     with pytest.raises(OSError, match="File name too long"), FolderLock(tmp_path / "a" / "b" / long, "busy"):
         pass
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.ENOLCK, "No locks available"), (errno.ENOSYS, "Function not implemented")]
+)
+def test_a_file_system_without_locks_is_named(
+    number: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, reason)
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    with pytest.raises(MailError) as error, FolderLock(tmp_path / "runs" / "run", "busy"):
+        pass
+    assert error.value.message == (
+        f"{tmp_path}/runs/run: its file system cannot lock files ({reason}). Choose a folder on another disk."
+    )
+    assert names(tmp_path) == []
+    # What another machine has left there is held by nobody.
+    (tmp_path / ".run.lock").touch()
+    assert not FolderLock(tmp_path / "run", "busy").is_held()
 
 
 def test_links_to_one_folder_share_its_lock(tmp_path: Path) -> None:

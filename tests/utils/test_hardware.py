@@ -95,11 +95,14 @@ def test_threads_are_those_of_tensorflow() -> None:
     assert outputs["1"] != outputs["3"], outputs
 
 
+@pytest.mark.parametrize("number", [0, 1025])
 @pytest.mark.parametrize("command", ["train", "compare", "ablate", "evaluate"])
-def test_no_threads_are_refused(command: str) -> None:
-    result = CliRunner().invoke(main, [command, "--threads", "0"])
-    assert result.exit_code == 2
-    assert "Invalid value for '--threads': 0 is not in the range x>=1." in result.output
+def test_no_threads_and_more_than_any_machine_has_are_refused(command: str, number: int) -> None:
+    result = CliRunner().invoke(main, [command, "--threads", str(number)])
+    assert (result.exit_code, result.output) == (
+        2,
+        f"Error: Invalid value for '--threads': {number} is not in the range 1<=x<=1024. Try 'mail {command} --help'.\n",
+    )
 
 
 def test_threads_are_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

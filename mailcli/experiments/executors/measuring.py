@@ -20,6 +20,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.executors.parent import end_with_parent
 from mailcli.experiments.run_time import Speed
+from mailcli.runs.remedy import LESS_MEMORY
 from mailcli.utils import progress
 from mailcli.utils.hardware import limit_threads
 from mailcli.utils.log import log_to_stderr, stderr_level
@@ -44,14 +45,16 @@ def measure_cells(cells: Sequence[MeasuredModel], jobs: int, threads_each: int) 
         threads_each: the threads of each.
 
     Raises:
-        MailError: a model cannot be built, or a process was killed.
+        MailError: a model cannot be built or does not fit into memory, the user's code has failed, or a process was
+            killed.
         Interrupted: by Ctrl-C.
     """
     context = multiprocessing.get_context("spawn")
     arguments = (threads_each, stderr_level() or logging.WARNING)
     # Children of a program that uses the Python API.
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(min(jobs, len(cells)), context, _initialize, arguments)
+    processes = min(jobs, len(cells))
+    pool = ProcessPoolExecutor(processes, context, _initialize, arguments)
     try:
         with stop_signals_as_interrupt():
             with interrupts_blocked():
@@ -62,9 +65,9 @@ def measure_cells(cells: Sequence[MeasuredModel], jobs: int, threads_each: int) 
             process.kill()
         raise Interrupted("Interrupted before training began. Run the same command again.") from None
     except BrokenExecutor as error:
+        remedy = "Run the same command with --jobs 1 to use less memory" if processes > 1 else LESS_MEMORY
         raise MailError(
-            "A process that measures how long training will take was killed, possibly out of memory. Run the same "
-            "command with --jobs 1 to use less memory."
+            f"A process that measures how long training will take was killed, possibly out of memory. {remedy}."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -73,9 +76,12 @@ def measure_cells(cells: Sequence[MeasuredModel], jobs: int, threads_each: int) 
 def _measure(model: MeasuredModel) -> Speed:
     load_tensorflow()
     from mailcli.experiments.speed import measure_speed
+    from mailcli.training.train import errors_explained
 
+    dataset = Dataset(model.dataset)
     try:
-        return measure_speed(model.config, Dataset(model.dataset))
+        with errors_explained(model.config, dataset):
+            return measure_speed(model.config, dataset)
     finally:
         # A model and its graphs refer to each other; the next one needs their memory.
         gc.collect()

@@ -65,8 +65,10 @@ def check_replicas(config: RunConfig, dataset: Dataset, count: int) -> None:
             f"batch_size = {config.batch_size}: the last batch of an epoch would have {last_batch} of the training "
             f"impressions, too few for {count} replicas. Choose another batch_size."
         )
-    for kind, name in ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)):
-        if plugins.is_external(kind, name) and not getattr(plugins.load(kind, name), "supports_replicas", False):
+    from mailcli.models.factory import class_flag
+
+    for kind, name in plugins.of_run(config):
+        if plugins.is_external(kind, name) and not class_flag(kind, name, "supports_replicas"):
             raise MailError(
                 f"{kind.title} '{name}': has not declared support for several replicas, where losses, "
                 "batch normalization and dropout must be those of mailcli.models. Use them and set "

@@ -97,7 +97,11 @@ class ColdStart(ColdStartMethod):
         }
 
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """v̂ [B, n_v, d] from the mean of p(z|a), Σ v̂_i [B, d], and which steps count [B, n_v]; `attributes` is [B, n_a, d]."""
+        """v̂ [B, n_v, d] from the mean of p(z|a), Σ v̂_i [B, d], and which steps count [B, n_v].
+
+        Args:
+            attributes: [B, n_a, d].
+        """
         mean, _ = gaussian(self.prior, self.norm_a(self.pool_a(tf.stop_gradient(attributes))))
         v_hat = tf.reshape(tf.stop_gradient(forward(self.decoder, mean)), [-1, self.n_v, self.dim])
         return v_hat, tf.reduce_sum(v_hat, axis=1), self.length(mean)

@@ -33,6 +33,10 @@ from tests.helpers.workers import (
 def test_what_several_replicas_cannot_train(tiny: Dataset, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(home))
     (home / "unsupported.py").write_text("def ranker(features, training):\n    return features.query[:, 0]\n")
+    (home / "as_property.py").write_text(
+        "from mailcli.models import RankingTower\nclass R(RankingTower):\n"
+        "    @property\n    def supports_replicas(self): return False\n"
+    )
     rows = len(views(tiny, make_config([{"data": "tiny"}]))["train"].rows)
     for changes, message in (
         ({"batch_size": 1}, "batch_size = 1: each of the 2 replicas takes a part of every batch. Expected 2 or more."),
@@ -46,6 +50,11 @@ def test_what_several_replicas_cannot_train(tiny: Dataset, home: Path, monkeypat
             "ranker 'unsupported:ranker': has not declared support for several replicas, where losses, batch "
             "normalization and dropout must be those of mailcli.models. Use them and set `supports_replicas = True` in "
             "the class, or train on one replica.",
+        ),
+        (
+            {"batch_size": rows, "ranker": "as_property:R"},
+            "ranker 'as_property:R': supports_replicas is a property. Expected True or False, as an attribute of the "
+            "class.",
         ),
     ):
         with pytest.raises(MailError) as error:
