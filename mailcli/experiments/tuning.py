@@ -38,7 +38,7 @@ from mailcli.runs.checkpoints import delete_checkpoints, is_trained
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import find_run
 from mailcli.training.evaluate import check_selectable
-from mailcli.training.teachers import forget_teachers
+from mailcli.training.teachers import delete_teachers
 from mailcli.utils.files import delete_folder, replace_file
 from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.system_errors import name_in_write_errors
@@ -222,7 +222,7 @@ def _discard_checkpoints(runs: Sequence[RunFolder]) -> None:
     for run in runs:
         delete_checkpoints(run.checkpoints)
         run.optimizers.unlink(missing_ok=True)
-        forget_teachers(run)
+        delete_teachers(run)
 
 
 def _summary(search: Search, record: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ class SparseAdam(keras.optimizers.Adam):
     def map_rows(self, variable: Any, table: MappedTable) -> None:
         """Map the moments of a mapped table's variable as well."""
         index = self._get_variable_index(variable)
-        table.keep_first()
+        table.drop_moments()
         (whole,) = table.whole([variable])
         state = (self._momentums, self._velocities, self._updated)
         self._mapped[index] = [whole, *(table.add(x[index]) for x in state)]

@@ -30,7 +30,7 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
         view: its training split; new users' behaviors are not looked at.
         seed: of the draw of users, if there are too many, and of the decomposition's starting vector.
     """
-    user, rows, _ = seen_behaviors(dataset, view, np.random.default_rng(seed))
+    user, rows, _ = seen_behavior_rows(dataset, view, np.random.default_rng(seed))
     for field in dataset.schema.group("behavior"):
         ids = np.asarray(dataset.column("behaviors", field.name)[rows])
         size = dataset.vocabulary_sizes[field.vocabulary]
@@ -42,7 +42,7 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
     collectives.broadcast(embedding.variables)
 
 
-def seen_behaviors(
+def seen_behavior_rows(
     dataset: Dataset, view: View, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """User and row of the behaviors that are looked at: those of old users before their last training impression.

@@ -16,7 +16,7 @@ from mailcli.models.contracts import ColdStartMethod, SeenBehaviors, TrainingRow
 from mailcli.models.two_tower import TwoTower
 from mailcli.runs.folder import RunFolder
 from mailcli.training import collectives
-from mailcli.training.behavior_vectors import seen_behaviors
+from mailcli.training.behavior_vectors import seen_behavior_rows
 from mailcli.training.teachers import teach
 
 
@@ -103,12 +103,12 @@ def training_rows(
         target=target_ids(dataset, np.arange(dataset.counts["items"])),
         seed=config.seed,
         teach=teach,
-        behaviors=lambda: _first_fields(dataset, view, config.seed),
+        behaviors=lambda: _seen_behaviors(dataset, view, config.seed),
     )
 
 
-def _first_fields(dataset: Dataset, view: View, seed: int) -> SeenBehaviors:
-    """See `TrainingRows.behaviors`."""
-    user, rows, left_out = seen_behaviors(dataset, view, np.random.default_rng(seed))
+def _seen_behaviors(dataset: Dataset, view: View, seed: int) -> SeenBehaviors:
+    """The users and first-field ids of `seen_behavior_rows`, for `TrainingRows.behaviors`."""
+    user, rows, left_out = seen_behavior_rows(dataset, view, np.random.default_rng(seed))
     name = dataset.schema.group("behavior")[0].name
     return SeenBehaviors(user, np.asarray(dataset.column("behaviors", name)[rows], np.int64), left_out)

@@ -74,7 +74,7 @@ def teach(
     return logits
 
 
-def forget_teachers(run: RunFolder) -> None:
+def delete_teachers(run: RunFolder) -> None:
     """Delete the teachers of a finished run."""
     if run.is_local:
         remove(run.teachers)

@@ -39,7 +39,7 @@ from mailcli.training.messages import log_end
 from mailcli.training.own_code_errors import own_code_errors
 from mailcli.training.preparation import check_method, prepare_method
 from mailcli.training.scorer import Scorer
-from mailcli.training.teachers import forget_teachers
+from mailcli.training.teachers import delete_teachers
 from mailcli.training.two_stage import fit_two_stage
 from mailcli.training.warm_start import WarmStart
 
@@ -139,7 +139,7 @@ def _train(
     if run.is_local:
         if trained.loop:
             # The teachers first: a kill in between leaves checkpoints, by which the rest is found and deleted.
-            forget_teachers(run)
+            delete_teachers(run)
             delete_checkpoints(run.checkpoints)
         trackers.finish(run)
         log_end(run, result, trained.seconds)

@@ -15,7 +15,7 @@ from mailcli.errors import Interrupted
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.correspondence import value_vectors
 from mailcli.training import behavior_vectors
-from mailcli.training.behavior_vectors import seen_behaviors
+from mailcli.training.behavior_vectors import seen_behavior_rows
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.train import model_and_splits
 
@@ -23,7 +23,7 @@ from mailcli.training.train import model_and_splits
 @pytest.mark.parametrize("protocol", ["paper", "strict"])
 def test_neither_new_users_nor_the_test_days_are_looked_at(tiny: Dataset, protocol: str) -> None:
     view = views(tiny, make_config([{"data": "tiny", "protocol": protocol}]))["train"]
-    user, rows, left_out = seen_behaviors(tiny, view, np.random.default_rng(0))
+    user, rows, left_out = seen_behavior_rows(tiny, view, np.random.default_rng(0))
     train_user, end = tiny.column("train", "user"), tiny.column("train", "history_end")
     expected = set()
     for row in view.rows:
@@ -38,9 +38,9 @@ def test_neither_new_users_nor_the_test_days_are_looked_at(tiny: Dataset, protoc
 def test_many_users_are_sampled_and_long_histories_cut(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(behavior_vectors, "BEHAVIORS_PER_USER", 3)
     view = views(tiny, make_config([{"data": "tiny"}]))["train"]
-    everyone, _, _ = seen_behaviors(tiny, view, np.random.default_rng(0))
+    everyone, _, _ = seen_behavior_rows(tiny, view, np.random.default_rng(0))
     monkeypatch.setattr(behavior_vectors, "USERS", 20)
-    user, _, left_out = seen_behaviors(tiny, view, np.random.default_rng(0))
+    user, _, left_out = seen_behavior_rows(tiny, view, np.random.default_rng(0))
     assert sorted({*user, *left_out}) == sorted(set(everyone))
     assert not set(user) & set(left_out)
     _, counts = np.unique(user, return_counts=True)
@@ -68,7 +68,7 @@ def test_training_begins_with_them(tiny: Dataset, tmp_path: Path) -> None:
     before = first_table({**settings, "embedding_init": "small"}, tiny, tmp_path / "small")
     after = first_table({**settings, "embedding_init": "behaviors"}, tiny, tmp_path / "behaviors")
     model, splits = model_and_splits(make_config([settings]), tiny)
-    user, rows, _ = seen_behaviors(tiny, splits["train"], np.random.default_rng(0))
+    user, rows, _ = seen_behavior_rows(tiny, splits["train"], np.random.default_rng(0))
     for name in ("cate", "brand"):
         first, size = model.embedding.first_row[name], tiny.vocabulary_sizes[name]
         vectors = value_vectors(user, np.asarray(tiny.column("behaviors", name)[rows]), size, 4, seed=0)

@@ -142,7 +142,7 @@ def test_a_teachers_table_begins_with_the_behaviors_of_its_own_users(
 
 def test_a_run_without_teachers_makes_none(tiny: Dataset, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", replace(config(), cold_start="none"))
-    teachers.forget_teachers(run)
+    teachers.delete_teachers(run)
     assert not run.folder.exists()
 
 

@@ -55,8 +55,8 @@ class MappedTable:
         self.variables.append(MappedVariable(self, resident, values))
         return self.variables[-1]
 
-    def keep_first(self) -> None:
-        """Forget all variables but the first, the table: another optimizer has other moments."""
+    def drop_moments(self) -> None:
+        """Unmap all variables but the first, the table: another optimizer has other moments."""
         self.empty()
         del self.variables[1:]
 

@@ -59,8 +59,7 @@ def _staleness(run: ListedRun, data_dir: Path) -> str:
     config = run.config
     if config is None or config.data not in dataset_names(data_dir):
         return ""
-    outside = plugins.is_external(plugins.RANKERS, config.ranker) and not plugins.is_trivial(config.ranker)
-    if outside or plugins.is_external(plugins.COLD_STARTS, config.cold_start):
+    if any(plugins.is_external(kind, name) and not plugins.is_trivial(name) for kind, name in plugins.of_run(config)):
         # Looking at that code would import it, and TensorFlow.
         return ""
     try:
