@@ -54,6 +54,18 @@ def _own_numbering(dataset: Dataset) -> Numbering:
     return Numbering(values, dataset.manifest["dense"])
 
 
+def missing_number(dataset: Dataset, name: str) -> np.float32:
+    """What a missing value of a dense feature is read as: the mean of the dataset's own training impressions."""
+    own, scale = dataset.manifest["dense"][name], current_numbering(dataset).dense[name]
+    return np.float32(0) if own == scale else _rescaled(np.zeros(1), own, scale)[0]
+
+
+def _rescaled(values: NDArray, own: dict[str, float], scale: dict[str, float]) -> NDArray[np.float32]:
+    """Standardized values of a dense feature, on another scale than their own."""
+    unscaled = values.astype(np.float64) * own["log1p_std"] + own["log1p_mean"]
+    return ((unscaled - scale["log1p_mean"]) / scale["log1p_std"]).astype(np.float32)
+
+
 def extend_numbering(known: Numbering, dataset: Dataset) -> Numbering:
     """A numbering with the known ids, then the dataset's new values in ascending order; the scale stays the known one.
 
@@ -127,8 +139,7 @@ class RenumberedDataset(Dataset):
             if scale == own_scale:
                 return column
             if name not in self._rescaled:
-                unscaled = column.astype(np.float64) * own_scale["log1p_std"] + own_scale["log1p_mean"]
-                self._rescaled[name] = ((unscaled - scale["log1p_mean"]) / scale["log1p_std"]).astype(np.float32)
+                self._rescaled[name] = _rescaled(column, own_scale, scale)
                 self._rescaled[name].setflags(write=False)
             return self._rescaled[name]
         return column

@@ -55,6 +55,25 @@ def old_impressions(dataset: Dataset, view: View) -> Mask:
     return ~view.is_new(user, view.rows) & (dataset.earlier_behaviors(view.split)[view.rows] > 0)
 
 
+def hidden_ids(dataset: Dataset, config: RunConfig, view: View) -> Mask:
+    """[values of the user vocabulary], whether the id of each counts as unknown in a view of validation or test.
+
+    Those of the view's anonymous users. A run that continues another one also has ids of users whom only the previous
+    dataset has: of these, under strict, those drawn as new.
+    """
+    # Only here: it takes half a second to import.
+    import pandas as pd
+
+    values = dataset.column("vocabularies", dataset.schema.user)
+    anonymous = dataset.column("users", "raw")[view.anonymous]
+    hidden: Mask = pd.Index(values).isin(pd.Index(anonymous))
+    return hidden | _drawn_as_new(values, config) if config.protocol == "strict" and config.continues else hidden
+
+
+def _drawn_as_new(raw: NDArray, config: RunConfig) -> Mask:
+    return share_of_users(raw, config.new_share, 2 * config.seed)
+
+
 def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
     """The train, validation and test splits under the config's protocol, seed and share of new users.
 
@@ -66,14 +85,14 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
     their id. So the embedding UNKNOWN is trained in the two ways in which the test reads it: for new users, and for
     users with behaviors whose own id has never been trained.
     """
-    raw, salt = dataset.column("users", "raw"), 2 * config.seed
-    new = share_of_users(raw, config.new_share, salt)
+    raw = dataset.column("users", "raw")
+    new = _drawn_as_new(raw, config)
     new_in_training = config.new_share * config.train_as_new
     rows = {name: np.arange(dataset.counts[name]) for name in SPLITS}
     nobody = np.zeros_like(new)
     nothing = {name: np.zeros(dataset.counts[name], bool) for name in SPLITS}
     if config.protocol == "paper":
-        hidden = dict.fromkeys(SPLITS, new) | {"train": share_of_users(raw, new_in_training, salt)}
+        hidden = dict.fromkeys(SPLITS, new) | {"train": share_of_users(raw, new_in_training, 2 * config.seed)}
         return {name: View(name, rows[name], hidden[name], nobody, nothing[name], nothing[name]) for name in SPLITS}
     user = dataset.column("train", "user")
     draw = np.random.default_rng([config.seed, _STRICT]).random(dataset.counts["train"])

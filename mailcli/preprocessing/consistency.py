@@ -120,6 +120,7 @@ def _link(source: RawData, key: str, values: pa.ChunkedArray, known: pa.ChunkedA
         len(unknown),
         pc.min(unknown).as_py(),
         pc.min(known).as_py(),
+        plural=f"{key}s of the impressions",
     )
 
 

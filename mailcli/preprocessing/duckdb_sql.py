@@ -12,6 +12,11 @@ def literal(text: Path | str) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
+def double(number: float) -> str:
+    """A number as an SQL literal of 64 bits; without quotes, DuckDB would read a decimal number."""
+    return f"'{number!r}'::DOUBLE"
+
+
 def pattern_of(path: Path) -> str:
     """A pattern that matches only this file."""
     pattern = glob.escape(str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +39,14 @@ class ExtractedTables:
     """How many behaviors are in the buckets NO_IMPRESSION and TOO_LATE."""
 
 
-def count_rows(folder: Path) -> int:
-    """Rows of the Parquet files below a folder."""
-    return sum(pq.ParquetFile(path).metadata.num_rows for path in folder.rglob("*.parquet"))
+def count_rows(path: Path) -> int:
+    """Rows of a Parquet file, or of those below a folder; 0 if there is nothing."""
+    files = [path] if path.is_file() else path.rglob("*.parquet")
+    return sum(pq.ParquetFile(file).metadata.num_rows for file in files)
 
 
-def read_parquet(path: Path) -> pa.Table | None:
-    """A Parquet file, or the files directly in a folder; None if there is nothing."""
-    return pq.read_table(path, partitioning=None) if path.exists() else None
+def read_pieces(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Columns of a Parquet file, or of those directly in a folder, some rows at a time; nothing if there is nothing."""
+    for file in [path] if path.is_file() else sorted(path.glob("*.parquet")):
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+            yield pa.Table.from_batches([batch])

@@ -89,7 +89,7 @@ def standardize(name: str, column: pa.ChunkedArray, train_items: NDArray) -> tup
         ([items], mean, standard deviation), the two of log(1 + x).
 
     Raises:
-        MailError: a value is negative, or no training impression has one.
+        MailError: a value is negative or too far from the others, or no training impression has one.
     """
     raw = column.to_numpy().astype(np.float64)
     if (raw < 0).any():
@@ -101,4 +101,13 @@ def standardize(name: str, column: pa.ChunkedArray, train_items: NDArray) -> tup
     mean = float(np.nanmean(in_train))
     # The deviation of equal values is not 0 but a rounding error.
     std = float(np.nanstd(in_train)) if np.nanmin(in_train) < np.nanmax(in_train) else 1.0
-    return np.nan_to_num((values - mean) / std).astype(np.float32), mean, std
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        standardized = np.nan_to_num((values - mean) / std).astype(np.float32)
+    is_too_far = ~np.isfinite(standardized)
+    if is_too_far.any():
+        raise MailError(
+            f"{name}: an item has {raw[is_too_far].max():g}, and all training impressions have about "
+            f"{np.expm1(mean):.3g}, so its standardized value does not fit into 32 bits. Expected values that differ "
+            "less, or training values that differ more. Check the column, or leave the feature out."
+        )
+    return standardized, mean, std

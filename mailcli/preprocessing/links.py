@@ -36,6 +36,8 @@ class Link:
     """One of the missing; None if there is none."""
     target_example: object
     """A value that does occur in the other table; None if it has none."""
+    plural: str = ""
+    """Several of them: "users of the impressions"; empty for values of a column."""
 
 
 def check_link(link: Link) -> None:
@@ -54,6 +56,6 @@ def check_link(link: Link) -> None:
         )
     if link.missing > MAX_MISSING * link.count:
         logger.warning(
-            f"Note: {link.missing:,} of {link.count:,} distinct values of {link.values} "
+            f"Note: {link.missing:,} of {link.count:,} distinct {link.plural or f'values of {link.values}'} "
             f"({link.missing / link.count:.2%}) are not in {link.target}, for example {shorten(link.example)}; {there}."
         )

@@ -18,6 +18,8 @@ from mailcli.preprocessing.sources._base import RawData
 MAX_BAD_ROWS = 0.001
 #: Example rows per reason in the summary (ours).
 EXAMPLES = 3
+#: Rows among which the first in its file is looked for if there are too many to keep them all (ours: tens of MB).
+SEARCHED = 10_000
 #: The fault of a further row of the same user or item.
 DUPLICATE_KEY = -1
 
@@ -37,23 +39,29 @@ class Rejects:
         """Number of rows of each table, the unusable ones included."""
         self._faulty: dict[str, list[tuple[int, str]]] = {}
 
-    def set_aside(self, table: str, rows: int, faulty: pa.Table) -> None:
+    def are_too_many(self, count: int, rows: int) -> bool:
+        """Whether so many unusable ones among so many rows are above the limit."""
+        return count > self.limit * rows
+
+    def set_aside(self, table: str, rows: int, faulty: pa.Table, count: int | None = None) -> None:
         """Set rows aside; a later call for the same table replaces an earlier one.
 
         Args:
             table: one of TABLES.
             rows: its number of rows, the unusable ones included.
             faulty: `fault` and `line` of the unusable rows.
+            count: the number of unusable rows; if `are_too_many`, `faulty` need hold only some of them.
 
         Raises:
             MailError: they are too many.
         """
         faults = sorted(zip(faulty["fault"].to_pylist(), faulty["line"].to_pylist(), strict=True))
         self.rows[table], self._faulty[table] = rows, faults
-        if len(faults) > self.limit * rows:
+        count = len(faults) if count is None else count
+        if self.are_too_many(count, rows):
             self._source.raw_files[table].check_whole()
             raise MailError(
-                f"{self.first(table)}. {len(faults):,} of {rows:,} rows ({len(faults) / rows:.2%}) cannot be used, "
+                f"{self.first(table)}. {count:,} of {rows:,} rows ({count / rows:.2%}) cannot be used, "
                 f"--max-bad-rows allows {100 * self.limit:.4g}%. Fix or remove them."
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,16 @@ from mailcli.preprocessing.extracted_tables import (
     TOO_LATE,
     UNNESTED,
     count_rows,
-    read_parquet,
+    read_pieces,
 )
 from mailcli.preprocessing.raw_file import KEPT_CHARACTERS
-from mailcli.preprocessing.rejects import DUPLICATE_KEY, Rejects
+from mailcli.preprocessing.rejects import DUPLICATE_KEY, SEARCHED, Rejects
 from mailcli.preprocessing.sources._base import JOIN, RawData
 from mailcli.utils.resumable import ResumableStages
 
 #: Columns whose distinct values are counted in one pass (ours: each takes a MB per thread even without rows).
 COUNTED_AT_ONCE = 16
+_FAULTY = pa.schema([("fault", pa.int32()), ("line", pa.string())])
 
 
 class TableReader:
@@ -60,16 +63,25 @@ class TableReader:
     def _unique_rows(self, table: str, frame: DataFrame) -> pa.Table:
         """A small table in memory, one row per key: of several rows, the first in the order of their text."""
         stage, good = self._usable(table, frame)
-        rows = self.engine.collect(self.engine.read_parquet(good).drop("bucket", "fault"))
+        # Without their texts, which may take more memory than all else.
+        rows = self.engine.collect(self.engine.read_parquet(good).drop("bucket", "fault", "line"))
         key = table.removesuffix("s")
-        rows = rows.sort_by([(key, "ascending"), ("line", "ascending")])
-        keys = rows[key].to_numpy()
-        repeated = np.r_[False, keys[1:] == keys[:-1]]
-        if repeated.any():
-            lines = rows["line"].filter(pa.array(repeated))
+        rows = rows.sort_by(key)
+        is_repeated = _is_repeated(rows[key])
+        if pc.any(is_repeated, min_count=0).as_py():
+            keys = rows[key].filter(is_repeated).unique()
+            pieces = (
+                piece.filter(pc.is_in(piece[key], value_set=keys.cast(piece[key].type)))
+                for piece in read_pieces(good, [*rows.column_names, "line"])
+            )
+            several = pa.concat_tables(pieces).sort_by([(key, "ascending"), ("line", "ascending")])
+            is_repeated = _is_repeated(several[key])
+            lines = several["line"].filter(is_repeated)
             faults = pa.array([DUPLICATE_KEY] * len(lines), pa.int32())
             self._set_faulty_aside(table, stage, pa.table({"fault": faults, "line": lines}))
-        rows = rows.filter(pa.array(~repeated)).drop_columns("line")
+            first = several.filter(pc.invert(is_repeated)).select(rows.column_names).cast(rows.schema)
+            others = rows.filter(pc.invert(pc.is_in(rows[key], value_set=keys)))
+            rows = pa.concat_tables([others, first]).sort_by(key)
         for name in rows.column_names:
             if not pa.types.is_list(rows[name].type):
                 self.facts[f"{table}.{name}"] = pc.count_distinct(rows[name], mode="only_valid").as_py()
@@ -150,7 +162,7 @@ class TableReader:
         if first:
             return MailError(f"{first}. No row can be used.")
         path = self.source.path_of(table)
-        return MailError(f"{path}: no row can be used: the file has none, or `where` is true for none.")
+        return MailError(f"{path}: no row can be used: the file has none, or none of them satisfies `where`.")
 
     def _is_blank(self, table: str, lines: pa.ChunkedArray) -> pa.ChunkedArray:
         """Whether each line is blank."""
@@ -168,19 +180,43 @@ class TableReader:
 
     def _set_faulty_aside(self, table: str, stage: Path, repeated: pa.Table | None = None) -> None:
         """Count a table's rows, and set aside those that cannot be used (`repeated`: of a key that had its row)."""
-        none = pa.table({"fault": pa.array([], pa.int32()), "line": pa.array([], pa.string())})
-        broken = read_parquet(stage / "broken.parquet") or none
-        rejected = read_parquet(stage / "rows" / f"bucket={REJECTED}") or none
-        parts = [part.select(["fault", "line"]) for part in (broken, rejected, repeated or none)]
-        # Spark marks columns that cannot be null.
-        faulty = pa.concat_tables(parts, promote_options="default")
-        # A blank line is not a row; Spark does not report it.
-        blank = self._is_blank(table, faulty["line"])
         # The rows of a list are not rows of the file.
         counted = [FILTERED, REJECTED, UNNESTED] if (stage / "rows" / f"bucket={UNNESTED}").exists() else ["*"]
         rows = sum(count_rows(folder) for bucket in counted for folder in (stage / "rows").glob(f"bucket={bucket}"))
-        rows += len(broken) - (pc.sum(blank).as_py() or 0)
-        faulty = faulty.filter(pc.invert(blank))
-        lines = pc.utf8_slice_codeunits(faulty["line"], 0, KEPT_CHARACTERS)
+        broken, rejected = stage / "broken.parquet", stage / "rows" / f"bucket={REJECTED}"
+
+        def pieces() -> Iterator[pa.Table]:
+            """The rows that cannot be used, some at a time."""
+            read = (read_pieces(path, _FAULTY.names) for path in (broken, rejected))
+            for piece in chain(*read, [] if repeated is None else [repeated]):
+                # A blank line is not a row; Spark does not report it.
+                faulty = piece.filter(pc.invert(self._is_blank(table, piece["line"])))
+                yield pa.table([faulty["fault"], pc.utf8_slice_codeunits(faulty["line"], 0, KEPT_CHARACTERS)], _FAULTY)
+
+        count = sum(map(len, pieces()))
+        blank = count_rows(broken) + count_rows(rejected) + len(repeated or ()) - count
+        rows += count_rows(broken) - blank
         self.facts[f"{table}.rows"] = rows
-        self.rejects.set_aside(table, rows, faulty.set_column(faulty.schema.get_field_index("line"), "line", lines))
+        faulty = _first(pieces()) if self.rejects.are_too_many(count, rows) else _joined(pieces())
+        self.rejects.set_aside(table, rows, faulty, count)
+
+
+def _is_repeated(keys: pa.ChunkedArray) -> pa.Array:
+    """Whether each of some sorted keys is that of the row before it."""
+    values = keys.to_numpy()
+    return pa.array(np.r_[False, values[1:] == values[:-1]])
+
+
+def _joined(pieces: Iterable[pa.Table]) -> pa.Table:
+    """Rows that cannot be used, in one table."""
+    return pa.concat_tables([_FAULTY.empty_table(), *pieces])
+
+
+def _first(pieces: Iterable[pa.Table]) -> pa.Table:
+    """The first SEARCHED rows that cannot be used, in the order of their texts."""
+    first = _FAULTY.empty_table()
+    for piece in pieces:
+        rows = pa.concat_tables([first, piece])
+        order = [("line", "ascending"), ("fault", "ascending")]
+        first = rows.take(pc.select_k_unstable(rows, SEARCHED, order))
+    return first

@@ -22,6 +22,8 @@ from mailcli.serving.signatures import TIME, UNKNOWN_VALUES, Input, Signature
 
 #: Behaviors and candidates in the example request (ours: short enough to read).
 EXAMPLE_STEPS, EXAMPLE_ITEMS = 3, 2
+#: Impressions that are searched for candidates at once (ours: a log of millions is not read as a whole).
+_SEARCHED = 1000
 _MEANINGS = {"click": "pCTR", "ctcvr": "pCTCVR = pCTR x pCVR"}
 
 
@@ -114,7 +116,7 @@ def example_request(dataset: Dataset, config: RunConfig, served: ServedModel) ->
     row = int(np.argmax(is_old))
     begin = int(dataset.offsets[user[row]]) if is_old[row] else int(ends[row])
     steps = np.arange(max(begin, int(ends[row]) - EXAMPLE_STEPS), int(ends[row]))
-    candidates = np.array([*dict.fromkeys(dataset.column("test", "item")[row:].tolist())][:EXAMPLE_ITEMS])
+    candidates = first_distinct(dataset.column("test", "item")[row:], EXAMPLE_ITEMS)
     request: dict[str, Any] = {}
     for input_ in served.inputs.users:
         ids = dataset.column("users", input_.field)[user[row : row + 1]]
@@ -132,6 +134,16 @@ def example_request(dataset: Dataset, config: RunConfig, served: ServedModel) ->
         values = dataset.column("test", input_.field)[row : row + 1]
         request[input_.name] = raw_values(dataset, input_, values) if input_.vocabulary else values.tolist()
     return {**request, "item": [dataset.column("items", "raw")[candidates].tolist()]}
+
+
+def first_distinct(values: NDArray, count: int) -> NDArray:
+    """The first `count` distinct values, in the order in which they occur; fewer if there are no more."""
+    distinct: dict[Any, None] = {}
+    for start in range(0, len(values), _SEARCHED):
+        distinct |= dict.fromkeys(values[start : start + _SEARCHED].tolist())
+        if len(distinct) >= count:
+            break
+    return np.array([*distinct][:count])
 
 
 def raw_values(dataset: Dataset, input_: Input, ids: NDArray) -> list[Any]:

@@ -13,7 +13,7 @@ from mailcli.data.derivations import Derivation
 from mailcli.data.schema import FIRST_ID, Field
 from mailcli.serving.dataset_lookup import ValueLookup
 from mailcli.serving.score_counts import Unknown, unknown_in
-from mailcli.serving.value_checks import RequiredColumn
+from mailcli.serving.value_checks import RequiredColumn, as_texts
 
 
 class ValueCounter(Protocol):
@@ -67,14 +67,13 @@ class FieldColumn:
             optional=True,
             may_be_fractions=bool(derivation.edges),
             missing=derivation.missing,
-            is_computed=bool(derivation.clock),
         )
 
     def ids(self, raw: pa.Array, time: NDArray[np.int64]) -> FieldIds:
         """The ids of raw values.
 
         Args:
-            raw: of the column's type, null where a value is missing; hours and weekdays are not read.
+            raw: of the column's type, null where a value is missing; those of hours and weekdays are not used.
             time: the impressions' times, from which hours and weekdays are computed.
         """
         shown = pa.array(self.derivation.of_time(time)) if self.derivation.clock else raw
@@ -106,7 +105,11 @@ def look_up(
     ids = np.empty((len(piece), len(fields)), np.int32)
     unknown = {}
     for number, field in enumerate(fields):
-        raw = cast(field.required) if field.name in piece.schema.names else pa.nulls(len(piece), pa.int64())
+        if field.derivation.clock:
+            column = piece.column(field.name) if field.name in piece.schema.names else pa.nulls(len(piece))
+            raw = as_texts(column, field.required)
+        else:
+            raw = cast(field.required)
         read = field.ids(raw, time)
         ids[:, number] = read.ids
         unknown[field.name] = read.is_unknown & is_used, read.shown

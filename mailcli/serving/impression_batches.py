@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mailcli.data.batches import Batch
-from mailcli.data.schema import PADDING, UNKNOWN, Field
+from mailcli.data.protocol import hidden_ids
+from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
 from mailcli.errors import MailError, quoted
 from mailcli.serving.dataset_lookup import ValueLookup, history_ends
 from mailcli.serving.faults import Faults
@@ -65,6 +66,8 @@ class ImpressionBatches:
         self._items = ValueLookup(dataset.column("items", "raw"))
         self._vocabularies: dict[str, ValueLookup] = {}
         profile = [field for field in schema.group("attributes") if field.vocabulary != schema.user]
+        # A value that is not in the vocabulary has position -1.
+        self._is_hidden = np.append(hidden_ids(dataset, predictor.config, predictor.test), True)
         self._context = [self._field_column(field) for field in schema.group("context")]
         self._profile = [self._field_column(field) for field in profile]
         self._multi_valued = [field.name for field in profile if field.values > 1]
@@ -77,19 +80,17 @@ class ImpressionBatches:
         self._time = RequiredColumn("time", is_text=False, optional=False, is_time=True)
         self._check_columns()
 
-    def _field_column(self, field: Field) -> FieldColumn:
-        name = field.vocabulary
+    def _vocabulary(self, name: str) -> ValueLookup:
         if name not in self._vocabularies:
             self._vocabularies[name] = ValueLookup(self._dataset.column("vocabularies", name))
-        return FieldColumn(field, self._vocabularies[name], self._dataset.derivation(field))
+        return self._vocabularies[name]
+
+    def _field_column(self, field: Field) -> FieldColumn:
+        return FieldColumn(field, self._vocabulary(field.vocabulary), self._dataset.derivation(field))
 
     def _check_columns(self) -> None:
-        # Hours and weekdays are computed; those that the file has are compared.
-        context = [
-            field.required
-            for field in self._context
-            if field.name in self._source.columns or not field.required.is_computed
-        ]
+        # Hours and weekdays are computed; those that the file has are only compared.
+        context = [field.required for field in self._context if not field.derivation.clock]
         time = [self._time] if self._limits else []
         required = [self._user, self._item, *time, *context]
         profile = [field.required for field in self._profile]
@@ -194,6 +195,10 @@ class ImpressionBatches:
             profile_columns = [number for number, field in enumerate(fields) if field.vocabulary != schema.user]
             attributes = np.full((len(user), len(fields)), UNKNOWN, np.int32)
             attributes[:, profile_columns] = rows.profile.ids
+            # A continued run may know the id of a user whom only the previous day's dataset has.
+            own_id = [field.vocabulary for field in fields].index(schema.user)
+            position = self._vocabulary(schema.user)(rows.raw_user)
+            attributes[:, own_id] = np.where(self._is_hidden[position], UNKNOWN, position + FIRST_ID)
             batch["attributes"][is_unknown_user] = attributes[is_unknown_user]
         batch["target"][is_unknown_item] = unknown_ids(schema.group("target"))
         batch["dense"][is_unknown_item] = 0

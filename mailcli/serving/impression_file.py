@@ -51,12 +51,15 @@ class ImpressionFile(ImpressionSource):
         self._has_rows = True
         try:
             # The values of a CSV stay strings.
-            names = self._header() if self._is_csv else []
-            schema = pa.schema([(name, pa.string()) for name in names]) if names else pq.read_schema(path)
+            header = self._header() if self._is_csv else []
+            # Names without the spaces around them, as preprocessing reads them.
+            schema = pa.schema([(name.strip(), pa.string()) for name in header]) if header else pq.read_schema(path)
         except UnicodeError as error:
             raise MailError(f"{path}: the header is not UTF-8 ({error}). Save the file in that encoding.") from error
         except (OSError, csv.Error, pa.ArrowException) as error:
             raise _unreadable(path, error) from error
+        self.header: list[str] = header or schema.names
+        """The columns' names as the file has them."""
         super().__init__(str(path), schema)
 
     def _header(self) -> list[str]:
@@ -105,7 +108,7 @@ class ImpressionFile(ImpressionSource):
 
         # An empty field is a null, and is written as an empty field again.
         convert = pa.csv.ConvertOptions(
-            column_types={name: pa.binary() for name in self.columns}, null_values=[""], strings_can_be_null=True
+            column_types={name: pa.binary() for name in self.header}, null_values=[""], strings_can_be_null=True
         )
         parse = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
         # Only a single thread knows the numbers of faulty rows.

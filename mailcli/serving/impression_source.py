@@ -48,7 +48,7 @@ class ImpressionSource:
             raise MailError(f"{self.label}: {'; '.join(faults)}.")
 
     def _describe_missing(self, missing: list[str], required: list[RequiredColumn]) -> str:
-        expected = [column.name for column in required if not column.is_computed]
+        expected = [column.name for column in required]
         separator = next((mark for mark in _SEPARATORS if self.columns and mark in self.columns[0]), None)
         if len(self.columns) == 1 and separator:
             return f"the header is {self.columns[0]!r}. Expected ',' between the names and values, not {separator!r}."

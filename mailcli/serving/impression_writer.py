@@ -9,6 +9,9 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+#: Rows or bytes from which a Parquet row group is written (ours: a reader needs memory for one, and is slow with many).
+GROUP_ROWS, GROUP_BYTES = 1 << 20, 64 << 20
+
 
 class _Lines:
     """The lines of csv.writer, ended by a line feed alone.
@@ -35,19 +38,36 @@ class ImpressionWriter:
             self._csv.writerow(schema.names)
         else:
             self._file = pq.ParquetWriter(path, schema)
+        self._group: list[pa.RecordBatch] = []
+        """Rows that are not written yet: the next row group of Parquet."""
+        self._rows = self._bytes = 0
+        """Of these."""
 
     def __enter__(self) -> ImpressionWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if self._group and error is None:
+                self._write_group()
+        finally:
+            self._file.close()
 
     def write(self, rows: pa.RecordBatch) -> None:
         """Append rows."""
-        if isinstance(self._file, pq.ParquetWriter):
-            self._file.write_batch(rows)
-        else:
+        if not isinstance(self._file, pq.ParquetWriter):
             self._csv.writerows(zip(*(_csv_values(column) for column in rows.columns), strict=True))
+            return
+        self._group.append(rows)
+        self._rows += len(rows)
+        self._bytes += rows.nbytes
+        if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        assert isinstance(self._file, pq.ParquetWriter)
+        self._file.write_table(pa.Table.from_batches(self._group), row_group_size=self._rows)
+        self._group, self._rows, self._bytes = [], 0, 0
 
 
 def _csv_values(column: pa.Array) -> list[Any]:

@@ -6,7 +6,6 @@ They are attributes of a tf.Module, so that a SavedModel keeps them.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -20,14 +19,14 @@ from mailcli.serving.lookups import hash_table, unknown_ids
 LARGEST_GRAPH = 2_000_000_000
 
 
-def add_vocabularies(module: tf.Module, dataset: Dataset, anonymous: NDArray) -> None:
-    """Add `ids`, the ids of all vocabularies, and `actions`; the raw ids of `anonymous` users count as unknown."""
+def add_vocabularies(module: tf.Module, dataset: Dataset, hidden: NDArray[np.bool_]) -> None:
+    """Add `ids`, the ids of all vocabularies, and `actions`; the `hidden` ones of users count as unknown."""
     tables = {}
     for name in dataset.schema.vocabularies():
         values = dataset.column("vocabularies", name)
         ids = np.arange(FIRST_ID, FIRST_ID + len(values))
         if name == dataset.schema.user:
-            ids = np.where(pd.Index(values).isin(pd.Index(anonymous)), UNKNOWN, ids)
+            ids = np.where(hidden, UNKNOWN, ids)
         tables[name] = hash_table(values, ids, UNKNOWN)
     actions = np.array(dataset.schema.actions)
     module.actions = hash_table(actions, np.arange(FIRST_ID, FIRST_ID + len(actions)), PADDING)

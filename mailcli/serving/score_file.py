@@ -54,7 +54,8 @@ def score(run: RunFolder, file: Path, out: Path, data_dir: Path, rows: int, all_
     conflicts = [name for name in added if name in source.columns]
     if conflicts:
         raise MailError(f"{file}: has a column '{conflicts[0]}' already. Rename it: the scores get that name.")
-    schema = pa.schema([*source.schema, *((name, pa.float32()) for name in added)])
+    columns = [column.with_name(name) for column, name in zip(source.schema, source.header, strict=True)]
+    schema = pa.schema([*columns, *((name, pa.float32()) for name in added)])
     try:
         with FolderLock(out, f"{out}: another `mail score` is writing it. Wait for it, or choose another name."):
             # What a killed `mail score` left behind.

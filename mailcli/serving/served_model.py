@@ -13,8 +13,8 @@ import tensorflow as tf
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import current_numbering
-from mailcli.data.protocol import views
+from mailcli.data.numbering import current_numbering, missing_number
+from mailcli.data.protocol import hidden_ids, views
 from mailcli.data.schema import UNKNOWN, Field
 from mailcli.errors import MailError
 from mailcli.models.features import Features, Tensor
@@ -61,7 +61,7 @@ class ServedModel:
         self.module = tf.Module(name="mail")
         self.module.weights = [variable.value for variable in model.variables]
         batches = Batches(dataset, views(dataset, config)["test"], config.history, config.batch_size)
-        add_vocabularies(self.module, dataset, dataset.column("users", "raw")[batches.view.anonymous])
+        add_vocabularies(self.module, dataset, hidden_ids(dataset, config, batches.view))
         add_items(self.module, dataset)
         if with_users:
             add_users(self.module, dataset, batches)
@@ -204,11 +204,12 @@ class ServedModel:
         return target, dense
 
     def _scale(self, name: str, values: Tensor) -> Tensor:
-        """As in preprocessing: log(1 + x), standardized; NaN and infinity become the mean."""
+        """As in preprocessing: log(1 + x), standardized; NaN and infinity become the mean of the dataset."""
         scale = current_numbering(self._dataset).dense[name]
         numbers = tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0))
         numbers = (numbers - scale["log1p_mean"]) / scale["log1p_std"]
-        return tf.cast(tf.where(tf.math.is_finite(values), numbers, tf.zeros_like(numbers)), tf.float32)
+        missing = tf.fill(tf.shape(numbers), tf.constant(missing_number(self._dataset, name), tf.float64))
+        return tf.cast(tf.where(tf.math.is_finite(values), numbers, missing), tf.float32)
 
 
 def _user_inputs(

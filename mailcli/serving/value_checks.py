@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -41,8 +42,6 @@ class RequiredColumn(NamedTuple):
     """Strings that stand for a missing value, besides the empty one; as numbers, too."""
     is_time: bool = False
     """Whether numbers are seconds since 1970; Arrow's timestamps become that, too."""
-    is_computed: bool = False
-    """Whether the values are computed from the time; a source need not have the column."""
 
     @property
     def expected_type(self) -> str:
@@ -97,6 +96,7 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
         column = column.cast(pa.timestamp("s", column.type.tz), safe=False).cast(pa.int64())
     if required.missing and is_text(column.type):
         column = pc.if_else(pc.is_in(column, pa.array(required.missing, pa.string())), None, column)
+        column = column if required.is_text else _without_number_texts(column, numbers_among(required.missing))
     elif required.missing:
         column = _without_numbers(column, numbers_among(required.missing))
     if not required.optional:
@@ -109,6 +109,32 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
     if required.may_be_fractions:
         return _cast_to_numbers(column, f"{required.expected}.", report)
     return _cast_to_integers(column, f"{required.expected}.", report)
+
+
+def as_texts(column: pa.Array, required: RequiredColumn) -> pa.Array:
+    """A column that is only compared: its values as text, whole numbers without `.0`; null where one is missing."""
+    if not is_convertible(column.type, required):
+        return pc.if_else(column.is_valid(), str(column.type), pa.scalar(None, pa.string()))
+    is_other = np.zeros(len(column), bool)
+
+    def report(wrong: pa.Array, expected: str) -> None:
+        del expected
+        is_other[wrong.fill_null(False).to_numpy(zero_copy_only=False)] = True
+
+    texts = cast_column(column, required, report).cast(pa.string())
+    if not is_other.any():
+        return texts
+    values = (None if value is None else str(value) for value in _decode(column, report).to_pylist())
+    return pc.if_else(pa.array(is_other), pa.array(values, pa.string()), texts)
+
+
+def _without_number_texts(column: pa.Array, numbers: Sequence[float]) -> pa.Array:
+    """A column of texts with nulls in place of those of some numbers: -1.0 stands for -1, as pandas writes it."""
+    if not numbers:
+        return column
+    text = pc.utf8_trim_whitespace(column)
+    values = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None).cast(pa.float64())
+    return pc.if_else(pc.is_in(values, pa.array(numbers, pa.float64())), None, column)
 
 
 def _without_numbers(column: pa.Array, numbers: Sequence[float]) -> pa.Array:

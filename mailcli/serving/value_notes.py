@@ -92,9 +92,10 @@ class ValueNotes:
 
 
 def _add_clock(column: _Column, raw: pa.Array, expected: NDArray[np.int64]) -> None:
-    differs = pc.not_equal(raw, pa.array(expected)).fill_null(False)
+    differs = pc.not_equal(raw, pa.array(expected).cast(pa.string())).fill_null(False)
     rows = pc.indices_nonzero(differs)
     column.other_clock += len(rows)
     if len(rows) and not column.clock_example:
         row = rows[0].as_py()
-        column.clock_example = f"{raw[row].as_py()} instead of {expected[row]}"
+        text = raw[row].as_py()
+        column.clock_example = f"{text if text.isdecimal() else shorten(text)} instead of {expected[row]}"

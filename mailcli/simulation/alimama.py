@@ -1,7 +1,7 @@
 """Simulated raw files in Alimama's format, from the world of world.py.
 
-Users come in chunks. Memory does not grow with their number, except for six numbers per impression of the test day,
-kept for the ceilings.
+Users come in chunks. Besides one of them, memory holds the ids of all users, all ads, and six numbers per impression of
+the test day, kept for the ceilings.
 """
 
 from __future__ import annotations

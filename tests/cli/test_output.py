@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mailcli.cli import _output
 from mailcli.cli._output import check_output, check_output_folder
 from mailcli.errors import MailError
 from tests.helpers.command_line import error_line, mail
@@ -22,7 +21,7 @@ def read_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def without_permission(path: Path, mode: int) -> bool:
         return not (path.name == "theirs" and mode & os.W_OK) and access(path, mode)
 
-    monkeypatch.setattr(_output.os, "access", without_permission)
+    monkeypatch.setattr("mailcli.cli._output.os.access", without_permission)
     return home / "theirs"
 
 

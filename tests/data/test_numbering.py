@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import Numbering, RenumberedDataset, current_numbering, extend_numbering
+from mailcli.data.numbering import Numbering, RenumberedDataset, current_numbering, extend_numbering, missing_number
 from mailcli.data.schema import UNKNOWN
 from mailcli.experiments.retraining.checks import bucket_differences
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
+from mailcli.serving.served_model import ServedModel
 
 DAY = 86_400
 #: Users and items both have a city, of the same vocabulary; items have tags.
@@ -152,6 +154,33 @@ def test_a_numbering_without_new_values_reads_what_the_dataset_reads(first: Data
     same = RenumberedDataset(first.folder, Numbering(current_numbering(first).values, {}))
     for table, name in (("users", "city"), ("items", "tags"), ("behaviors", "item")):
         assert same.column(table, name)[:].tolist() == first.column(table, name)[:].tolist()
+
+
+def test_a_missing_number_is_the_mean_of_its_own_dataset(tmp_path: Path) -> None:
+    """log(1 + fee) is 1 and 3 in training: mean 2 and deviation 1. In units of 2 around 1, a mean of 2 is 0.5."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "users.csv").write_text(USERS)
+    fees = [*np.expm1([1.0, 3.0]).tolist(), ""]
+    (raw / "items.csv").write_text("id,fee\n" + "".join(f"{item},{fee}\n" for item, fee in enumerate(fees, start=1)))
+    rows = [f"{user},{item},{day * DAY + user},{item % 2}\n" for day in range(3) for user in (1, 2) for item in (1, 2)]
+    (raw / "log.csv").write_text("user,item,time,click\n" + "".join(rows) + f"1,3,{2 * DAY + 9},1\n")
+    schema = SCHEMA.replace('city = "made_in"\ntags = {column = "tags", separator = "|", most = 4}', "@")
+    (tmp_path / "s.toml").write_text(schema.replace("@", 'fee = {column = "fee", dense = true}'))
+    own = preprocess("tabular", raw, tmp_path / "data", "d", PreprocessOptions(schema=tmp_path / "s.toml"))
+    item = own.column("items", "raw").tolist().index(3)
+    assert own.column("items", "fee")[item] == 0
+    assert missing_number(own, "fee") == 0
+    scale = {"fee": {"log1p_mean": 1.0, "log1p_std": 2.0}}
+    other = RenumberedDataset(own.folder, Numbering(current_numbering(own).values, scale))
+    assert other.column("items", "fee")[item] == pytest.approx(0.5)
+    assert missing_number(other, "fee") == other.column("items", "fee")[item]
+    # An exported model reads a missing fee of its item_features as that.
+    served = ServedModel.__new__(ServedModel)
+    served._dataset = other
+    assert served._scale("fee", tf.constant([np.nan, np.inf, np.expm1(5.0)])).numpy().tolist() == [
+        other.column("items", "fee")[item], other.column("items", "fee")[item], 2.0,
+    ]  # fmt: skip
 
 
 def test_buckets_of_the_other_day_are_shown_with_the_ends_to_give(tmp_path: Path) -> None:

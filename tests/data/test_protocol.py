@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
-from mailcli.data.protocol import views
+from mailcli.data.protocol import hidden_ids, views
 from mailcli.data.schema import PADDING, UNKNOWN
 
 
@@ -42,6 +42,23 @@ def test_the_part_of_new_users_that_is_new_in_training_is_one_of_those_at_test(t
     assert 0.3 < train.sum() / test.sum() < 0.7
     np.testing.assert_array_equal(splits["validation"].new, test)
     assert not views(tiny, config(train_as_new=0))["train"].new.any()
+
+
+def test_ids_of_earlier_users_are_hidden_as_those_of_the_datasets_users_are(tiny: Dataset) -> None:
+    """Under strict, of a run that continues another one, whose share is nearly all or none."""
+    sampled = Sampled(tiny.folder)
+    users = tiny.column("vocabularies", "user")
+    sampled.columns = {("vocabularies", "user"): np.append(users, users.max() + 1)}
+    for changes, hides_known, hides_earlier in (
+        ({"protocol": "strict", "new_share": 1 - 1e-9, "continues": "0" * 64}, True, True),
+        ({"protocol": "strict", "new_share": 1 - 1e-9}, True, False),
+        ({"protocol": "strict", "new_share": 1e-9, "continues": "0" * 64}, False, False),
+        ({"protocol": "paper", "new_share": 1 - 1e-9}, False, False),
+    ):
+        settings_of_run = config(**changes)
+        hidden = hidden_ids(sampled, settings_of_run, views(tiny, settings_of_run)["test"])
+        assert hidden[:-1].all() == hides_known
+        assert hidden[-1] == hides_earlier
 
 
 def test_strict_lets_a_part_of_the_impressions_play_new(tiny: Dataset) -> None:

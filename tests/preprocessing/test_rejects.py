@@ -6,13 +6,18 @@ import gzip
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
+from mailcli.preprocessing.engines._base import DataFrame
+from mailcli.preprocessing.engines.duckdb import Engine
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
+from mailcli.preprocessing.rejects import Rejects
 from tests.helpers import alimama
 from tests.helpers.datasets import columns, rejected
+from tests.helpers.schema_files import FILES, SCHEMA, make_dataset, values_by_user
 
 
 @pytest.fixture
@@ -101,3 +106,53 @@ def test_a_cut_off_file_with_a_bad_row_is_called_cut_off(tmp_path: Path) -> None
     path.with_suffix(".csv.gz").write_bytes(whole[:-12])
     with pytest.raises(MailError, match=r"behavior_log.csv.gz: (is cut off or damaged|cannot be read)"):
         preprocess("alimama", tmp_path / "raw", tmp_path / "data", None)
+
+
+def test_of_very_many_unusable_rows_a_few_are_kept_for_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's five good rows, and two lines that cannot be split among 30,000 with a wrong action."""
+    kept: list[int] = []
+    set_aside = Rejects.set_aside
+
+    def counted(self: Rejects, table: str, rows: int, faulty: pa.Table, count: int | None = None) -> None:
+        kept.append(len(faulty))
+        set_aside(self, table, rows, faulty, count)
+
+    monkeypatch.setattr(Rejects, "set_aside", counted)
+    bad = "".join(f"bob,{second},look,hat\n" for second in range(100_000, 130_000))
+    files = {**FILES, "log-1.csv": FILES["log-1.csv"] + bad + "zoe,1\nzoe,2\n"}
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, SCHEMA, files)
+    assert error.value.message == (
+        f"{tmp_path}/raw/log-1.csv, line 5: column 'what' holds 'look'. Expected one of 'view', 'buy'; or behaviors.where = "
+        '{column = "what", one_of = ["view", "buy"]}, which leaves other rows out. 30,002 of 30,007 rows (99.98%) cannot be '
+        "used, --max-bad-rows allows 0.1%. Fix or remove them."
+    )
+    assert kept[-1] == 10_000
+
+
+def test_of_several_rows_of_a_user_the_first_text_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The texts of all other rows stay on disk."""
+    collected: list[str] = []
+    collect = Engine.collect
+
+    def noted(self: Engine, frame: DataFrame) -> pa.Table:
+        table = collect(self, frame)
+        collected.extend(table.column_names)
+        return table
+
+    monkeypatch.setattr(Engine, "collect", noted)
+    again = "ann,Bonn,golf,40,10\nbob,Bonn,,1,1\nann,Zug,,40,10\nbob,Bonn,,1,1\n"
+    dataset = make_dataset(tmp_path, SCHEMA, {**FILES, "users.csv": FILES["users.csv"] + again}, max_bad_rows=0.5)
+    assert "line" not in collected
+    assert values_by_user(dataset, "city") == {"ann": "Bonn", "bob": "Paris, TX", "cid": None, "dan": None}
+    assert values_by_user(dataset, "hobbies") == {"ann": ["golf"], "bob": ["go"], "cid": [None], "dan": [None]}
+    twice = "has the same user as another row. Expected one row per user"
+    assert rejected(dataset, "users") == {
+        "ann,Rome,chess|go,17,10": twice,
+        "ann,Zug,,40,10": twice,
+        "bob,Bonn,,1,1": twice,
+    }
+    text = (dataset.folder / "rejected" / "users.csv").read_text()
+    assert text.count("bob,Bonn,,1,1") == 2

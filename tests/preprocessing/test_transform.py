@@ -115,6 +115,20 @@ def test_negative_dense_values_are_refused() -> None:
     assert error.value.message == "fee: an item has -2.5. Expected 0 or more, of which log(1 + x) is used."
 
 
+@pytest.mark.parametrize(
+    ("values", "mean"), [([0.0, 1e-40, 1000.0], "5e-41"), ([0.0, 5e-324, 1000.0], "0"), ([0.0, 1e-200, 3.0], "5e-201")]
+)
+def test_a_value_too_far_from_those_of_training_is_refused(values: list[float], mean: str) -> None:
+    """log(1001) = 6.9 is 1.4e41 standard deviations of 5e-41 from the mean; 32 bits end at 3.4e38."""
+    with pytest.raises(MailError) as error:
+        standardize("fee", pa.chunked_array([values]), np.array([0, 1]))
+    assert error.value.message == (
+        f"fee: an item has {values[2]:g}, and all training impressions have about {mean}, so its standardized value does "
+        "not fit into 32 bits. Expected values that differ less, or training values that differ more. Check the column, "
+        "or leave the feature out."
+    )
+
+
 def test_a_context_field_may_be_called_raw(tmp_path: Path) -> None:
     """Raw values wait in a table of their own for their ids."""
     schema = edited(('page = "page"\nhour =', 'raw_hour = "page"\nhour ='))

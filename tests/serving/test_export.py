@@ -18,7 +18,7 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
 from mailcli.runs.folder import RunFolder
-from mailcli.serving.description import example_request
+from mailcli.serving.description import example_request, first_distinct
 from mailcli.serving.served_model import ServedModel, refuse_python
 from mailcli.training.predictor import Predictor
 from tests.helpers.command_line import error_line, mail
@@ -247,6 +247,25 @@ def test_a_model_that_calls_python_cannot_be_exported(
     )
     assert not (tmp_path / "model").exists()
     assert not list(tmp_path.glob("*partial*"))
+
+
+class _ReadSoFar(np.ndarray):
+    """An array that knows up to where it was read."""
+
+    end = 0
+
+    def __getitem__(self, part: slice) -> np.ndarray:  # type: ignore[override]
+        self.end = part.stop
+        return self.view(np.ndarray)[part]
+
+
+def test_candidates_of_the_example_are_looked_for_only_until_they_are_found() -> None:
+    items = np.array([5] * 1500 + [3, 5, 8] + [7] * 100_000)
+    assert first_distinct(items, 2).tolist() == [5, 3]
+    assert first_distinct(items[:1500], 2).tolist() == [5]
+    read = items.view(_ReadSoFar)
+    assert first_distinct(read, 2).tolist() == [5, 3]
+    assert read.end < 10_000
 
 
 @pytest.mark.slow

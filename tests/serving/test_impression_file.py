@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.parquet as pq
 import pytest
 
 from mailcli.errors import MailError
@@ -49,10 +49,10 @@ BAD_FILES = {
         lambda impressions: impressions.assign(
             time=["soon", *impressions["time"].astype(str)[:3], None],
             item=["1", "2", "3", "4", "1.5"],
-            hour=[1, 2, "x", "y", 3],
+            hour=["x", "y", 1, 2, 3],
         ),
         "row 5: column 'item' holds '1.5'. Expected a whole number. row 1 (2 rows): column 'time' holds 'soon'. Expected a "
-        "whole number of seconds since 1970. row 3 (2 rows): column 'hour' holds 'x'. Expected a whole number or nothing.",
+        "whole number of seconds since 1970.",
     ),
     "a score": (
         lambda impressions: impressions.assign(score=1),
@@ -231,3 +231,36 @@ def test_rows_behind_an_unclosed_quote_are_not_lost(tmp_path: Path) -> None:
     assert message('1,"abc\n2,x\n3,"y"\n') == f"{path}: row 1: {UNCLOSED}"
     assert message('1,"abc\n2,x\n3,y"\n') == "1 rows"
     assert message('1,"abc\ndef"\n2,"x"\n') == "2 rows"
+
+
+def test_names_may_have_spaces_around_them(
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
+) -> None:
+    """As in preprocessing; the result has them as they were."""
+    impressions = raw.test.iloc[:5]
+    impressions.to_csv(tmp_path / "plain.csv", index=False)
+    impressions.rename(columns={"item": " item", "pid": "pid "}).to_csv(tmp_path / "spaces.csv", index=False)
+    for name in ("plain", "spaces"):
+        result = score(runs[CELL], tmp_path / f"{name}.csv", tmp_path / f"{name}-out.csv", data_dir)
+        assert result.exit_code == 0, result.output
+    plain, spaces = ((tmp_path / f"{name}-out.csv").read_text().split("\n", 1) for name in ("plain", "spaces"))
+    assert plain[1] == spaces[1]
+    assert plain[0].replace("item", " item").replace("pid", "pid ") == spaces[0]
+
+
+def test_row_groups_do_not_follow_the_batches(tmp_path: Path) -> None:
+    """A group is complete with 2^20 = 1,048,576 rows, here in 1,049 batches, or 64 MB: 70 rows of 1 MB are 64 and 6."""
+    small = pa.record_batch({"user": pa.array(range(1000))})
+    with ImpressionWriter(tmp_path / "small.parquet", small.schema) as writer:
+        for _ in range(1050):
+            writer.write(small)
+    large = pa.record_batch({"note": ["x" * (1 << 20)]})
+    with ImpressionWriter(tmp_path / "large.parquet", large.schema) as writer:
+        for _ in range(70):
+            writer.write(large)
+    groups = {}
+    for name in ("small", "large"):
+        metadata = pq.ParquetFile(tmp_path / f"{name}.parquet").metadata
+        groups[name] = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    assert groups == {"small": [1_049_000, 1000], "large": [64, 6]}
+    assert pq.read_table(tmp_path / "small.parquet")["user"].to_pylist() == [*range(1000)] * 1050

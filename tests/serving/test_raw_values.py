@@ -16,6 +16,7 @@ import tensorflow as tf
 import mailcli
 from mailcli import MailError
 from mailcli.data.dataset import Dataset
+from mailcli.data.numbering import Numbering, RenumberedDataset, current_numbering
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
 from mailcli.runs.folder import RunFolder
@@ -382,6 +383,35 @@ def test_values_that_are_probably_read_wrongly_are_noted(run: RunFolder, dataset
     ]
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_clock_of_another_form_is_noted_and_not_used(
+    run: RunFolder, dataset: Dataset, tmp_path: Path, suffix: str
+) -> None:
+    """874,860 s are in hour 5 and on weekday 3."""
+    file, out, plain = (tmp_path / f"{name}{suffix}" for name in ("in", "out", "plain"))
+    strangers = STRANGERS.iloc[:3]
+    write = getattr(pd.DataFrame, "to_csv" if suffix == ".csv" else "to_parquet")
+    write(strangers, plain, index=False)
+    hours: list[Any] = [[5], [5], None] if suffix == ".parquet" else ["5h", "5.0", ""]
+    write(strangers.assign(hour=hours, weekday=["Mon", "3", "\x1b"]), file, index=False)
+    result = score(run, file, out, dataset.folder.parent)
+    assert result.exit_code == 0, result.output
+    hour_note = (
+        "1 of 2 values differ from the hour of 'time' as training computed it, for example '5h' instead of 5."
+        if suffix == ".csv"
+        else "2 of 2 values differ from the hour of 'time' as training computed it, for example 'list<element: int64>' "
+        "instead of 5."
+    )
+    assert [line for line in result.stderr.splitlines() if line.startswith(str(file))] == [
+        f"{file}: column 'hour': {hour_note} The column is not used: the hour is computed from 'time'.",
+        f"{file}: column 'weekday': 2 of 3 values differ from the weekday of 'time' as training computed it, for example "
+        "'Mon' instead of 3. The column is not used: the weekday is computed from 'time'.",
+    ]
+    assert score(run, plain, tmp_path / f"plain-out{suffix}", dataset.folder.parent).exit_code == 0
+    read = pd.read_csv if suffix == ".csv" else pd.read_parquet
+    assert read(out)["score"].tolist() == read(tmp_path / f"plain-out{suffix}")["score"].tolist()
+
+
 def test_an_hour_that_training_lacks_is_counted_and_not_called_that_of_the_column(
     run: RunFolder, dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -408,6 +438,24 @@ def test_times_before_every_behavior_are_noted(run: RunFolder, dataset: Dataset,
     known.assign(time=[10, 181]).to_csv(file, index=False)
     result = score(run, file, tmp_path / "later.csv", dataset.folder.parent)
     assert "first behavior" not in result.stderr
+
+
+def test_the_id_of_a_user_whom_only_an_earlier_day_had_is_known(
+    run: RunFolder, dataset: Dataset, tmp_path: Path
+) -> None:
+    """As in an exported model. A continued run reads its dataset with the ids of both days: here u1 to u12, and gone."""
+    numbering = current_numbering(dataset)
+    users = [*numbering.values["user"].tolist(), "gone"]
+    assert len(users) == 13
+    both = Numbering({**numbering.values, "user": np.array(users, object)}, numbering.dense)
+    file = tmp_path / "in.csv"
+    STRANGERS.iloc[:3].assign(user=["gone", "u0", "u1"]).to_csv(file, index=False)
+    impressions = ImpressionBatches(
+        Predictor(run, RenumberedDataset(dataset.folder, both)), ImpressionFile(file), False
+    )
+    ((_, batch, counts),) = impressions.batches(100)
+    assert batch["attributes"][:, 0].tolist() == [14, 1, 2 + users.index("u1")]
+    assert counts.users.rows == 2
 
 
 def test_older_datasets_take_the_numbers_of_buckets(

@@ -15,7 +15,7 @@ import pytest
 from mailcli.errors import MailError
 from mailcli.serving.faults import Faults
 from mailcli.serving.impression_frame import ImpressionFrame
-from mailcli.serving.value_checks import RequiredColumn, cast_column, is_convertible, is_csv_value
+from mailcli.serving.value_checks import RequiredColumn, as_texts, cast_column, is_convertible, is_csv_value
 
 
 def test_values_are_typed_as_the_dataset_has_them() -> None:
@@ -135,6 +135,41 @@ def test_numbers_that_mean_missing_are_missing(kind: pa.DataType) -> None:
     for may_be_fractions in (False, True):
         required = RequiredColumn("x", False, True, may_be_fractions, missing=("9", "NULL", "inf"))
         assert cast_column(column, required, lambda mask, _: None).to_pylist() == [None, 3, 0]
+
+
+def test_texts_of_numbers_that_mean_missing_are_missing() -> None:
+    """As pandas writes a column with gaps; as strings, 9.0 and 9 are two."""
+    column = pa.array(["9", "9.0", " 9.00", "3", None, "x"])
+    for may_be_fractions in (False, True):
+        wrong: list[list[bool | None]] = []
+        required = RequiredColumn("x", False, True, may_be_fractions, missing=("9", "NULL"))
+
+        def note(mask: Any, _: str, wrong: list[list[bool | None]] = wrong) -> None:
+            wrong.append(mask.to_pylist())
+
+        values = cast_column(column, required, note)
+        assert values.to_pylist() == [None, None, None, 3, None, None]
+        assert wrong[0] == [None, None, None, False, None, True]
+    text = cast_column(column, RequiredColumn("x", True, True, missing=("9",)), lambda mask, _: None)
+    assert text.to_pylist() == [None, "9.0", " 9.00", "3", None, "x"]
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (pa.array(["3", "3.0", "Mon", "", None, "07"]), ["3", "3", "Mon", None, None, "07"]),
+        (pa.array([b"3", b"Mon"]), ["3", "Mon"]),
+        (pa.array([3.0, 2.5, float("nan"), None]), ["3", "2.5", None, None]),
+        (pa.array([3, None], pa.uint8()), ["3", None]),
+        (pa.array([True, None]), ["1", None]),
+        (pa.nulls(1), [None]),
+        (pa.array(["Mon"]).dictionary_encode(), ["Mon"]),
+        (pa.array([[1], None]), ["list<item: int64>", None]),
+        (pa.array([2**62], pa.timestamp("us")), ["timestamp[us]"]),
+    ],
+)
+def test_a_column_that_is_only_compared_may_hold_anything(column: pa.Array, texts: list[str | None]) -> None:
+    assert as_texts(column, RequiredColumn("hour", False, True)).to_pylist() == texts
 
 
 def test_booleans_are_0_and_1() -> None:

@@ -75,12 +75,12 @@ class DataEngine(ABC):
         """The same frame, its query under a name: for an engine that copies the whole query in every operation."""
         return frame
 
-    def sql(self, query: str, file: Path) -> DataFrame:
+    def sql(self, query: str, *files: Path) -> DataFrame:
         """The result of a query in DuckDB's SQL, evaluated lazily; the tables of a schema file are such queries.
 
         Args:
             query: one SELECT.
-            file: the file to name if an input cannot be read.
+            files: those that it reads, to name the one that cannot be read; the first where that is not known.
         """
         raise NotImplementedError("pipeline.py accepts schema files only with DuckDB")
 

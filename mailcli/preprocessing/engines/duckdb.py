@@ -30,6 +30,8 @@ _REASONS: dict[str, Literal["encoding", "quotes", "length"]] = {
     "INVALID ENCODING": "encoding",
     "UNQUOTED VALUE": "quotes",
 }
+#: Where DuckDB names the file that it could not read: CSV, Parquet.
+_NAMED = re.compile(r'^  file = (.+)$|(?:Parquet file|Failed to read file) "(.+?)"', re.MULTILINE)
 #: Stands for a line whose text DuckDB does not report.
 _UNKNOWN_TEXT = "(a line with several wrong quotes)"
 _CSV = """header = true, auto_detect = false, delim = ',',
@@ -60,7 +62,8 @@ class Engine(DataEngine):
         if threads is not None:
             self._connection.execute(f"SET threads = {threads}")
         self._session = DuckDBSession(conn=self._connection)
-        self._csv_file: Path | None = None
+        self._files: tuple[Path, ...] = ()
+        """Those of the query that was made last."""
         self._views = 0
 
     def read_csv(self, path: Path, columns: int) -> DataFrame:
@@ -84,13 +87,13 @@ class Engine(DataEngine):
         """SQLFrame copies the whole query several times in every operation: that took half the time of small files."""
         return self._checked_view(self._sql(frame))
 
-    def sql(self, query: str, file: Path) -> DataFrame:
+    def sql(self, query: str, *files: Path) -> DataFrame:
         """A query as a view, because SQLFrame would parse and rewrite it."""
-        self._csv_file = file
+        self._files = files
         return self._checked_view(query)
 
     def _checked_view(self, query: str) -> DataFrame:
-        """A query of the file that was read last, as a view (MailError if that cannot be read)."""
+        """A query of the files that were read last, as a view (MailError if these cannot be read)."""
         try:
             return self._view(query)
         except duckdb.Error as error:
@@ -154,32 +157,54 @@ class Engine(DataEngine):
     def _translated(self, error: duckdb.Error) -> Exception:
         """DuckDB's error about an input or the disk as one line; any other error is a bug and stays as it is."""
         text = str(error).split("Possible fixes:")[0].strip()
-        # Without a file in DuckDB's text, it is the one read last.
-        file = re.search(r"^  file = (.+)$", str(error), re.MULTILINE)
-        # A copy in UTF-8, made in the work folder, stands for the file that was read last.
-        if file and not Path(file[1]).is_relative_to(self._temp_dir.parent):
-            self._csv_file = Path(file[1])
+        # DuckDB's own faults have a class of their own; this one may be from reading a damaged page of Parquet.
+        file = self._damaged_parquet() if type(error) is duckdb.Error else None
+        if file:
+            return MailError(f"{file}: is cut off or damaged ({text[:LONGEST_ERROR]}). Get the file again.")
+        file = self._named_file(error)
         if "CSV" in text and "invalid state" in text:
             text = "has mixed line endings (\\n, \\r\\n or \\r). Convert them all to \\n."
-            return MailError(f"{self._csv_file}: {text}")
+            return MailError(f"{file}: {text}")
         if "GZIP" in text:
             # For example zeros behind the end, with which tapes and some copies fill a file up.
-            return MailError(
-                f"{self._csv_file}: is damaged, or is followed by bytes that are not gzip. Compress it again."
-            )
+            return MailError(f"{file}: is damaged, or is followed by bytes that are not gzip. Compress it again.")
         if "CSV" in text:
-            return MailError(f"{self._csv_file}: {text[:LONGEST_ERROR]}")
-        if type(error) is duckdb.Error and self._csv_file:
-            # DuckDB's own faults have a class of their own; this one is from reading a damaged page of Parquet.
-            return MailError(f"{self._csv_file}: is cut off or damaged ({text[:LONGEST_ERROR]}). Get the file again.")
+            return MailError(f"{file}: {text[:LONGEST_ERROR]}")
+        if type(error) is duckdb.Error and file:
+            return MailError(f"{file}: is cut off or damaged ({text[:LONGEST_ERROR]}). Get the file again.")
         if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
             _, what_to_do = advice_on(text) or ("", "")
             reason = text[:LONGEST_ERROR].removeprefix("IO Error: ")
             return MailError(f"{reason.removesuffix('.')}. {what_to_do}" if what_to_do else reason)
         if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
             # Values that no check found faulty, or a file that is not what its name says.
-            return MailError(f"{self._csv_file}: {text[:LONGEST_ERROR]}")
+            return MailError(f"{file}: {text[:LONGEST_ERROR]}")
         return error
+
+    def _damaged_parquet(self) -> Path | None:
+        """The first Parquet file of the last query that cannot be read, because DuckDB does not say which it was."""
+        for path in filter(_is_parquet, self._files):
+            rows = f"read_parquet({paths_literal([path])}, hive_partitioning = false)"
+            try:
+                self._connection.execute(f"SELECT max(hash(t)) FROM {rows} AS t").fetchall()
+            except duckdb.Error:
+                return path
+        return None
+
+    def _named_file(self, error: duckdb.Error) -> Path | None:
+        """The file that an error names; otherwise the first of the last query."""
+        match = _NAMED.search(str(error))
+        path = Path(match[1] or match[2]) if match else None
+        # A copy in UTF-8, made in the work folder, stands for the first file.
+        if path and (path in self._files or not path.is_relative_to(self._temp_dir.parent)):
+            return path
+        return self._files[0] if self._files else None
+
+
+def _is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its first bytes."""
+    with open(path, "rb") as file:
+        return file.read(4) == b"PAR1"
 
 
 def _reason(errors: Collection[str]) -> Literal["fields", "encoding", "quotes", "length"]:

@@ -223,7 +223,12 @@ def _text_file(files: TableFiles, path: Path) -> LocatedFiles:
 
 def _check_encoding(path: Path, encoding: str) -> None:
     """UTF-16 shows in the first two bytes; in another encoding, a zero would follow each letter."""
-    if utf_16_order(path) and encoding != "utf-16":
+    order = utf_16_order(path)
+    if order == "big":
+        raise _UnusableFileError(
+            f"{path.name} is big-endian UTF-16, which cannot be read. Expected UTF-8: save it as that"
+        )
+    if order and encoding != "utf-16":
         raise _UnusableFileError(f'{path.name} is UTF-16, but encoding is {encoding!r}. Expected encoding = "utf-16"')
     if encoding not in {"utf-8", "utf-16"} and looks_like(path, "utf-8"):
         raise _UnusableFileError(f'{path.name} is UTF-8, but encoding is {encoding!r}. Expected encoding = "utf-8"')

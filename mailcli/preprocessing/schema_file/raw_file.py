@@ -128,10 +128,10 @@ class SchemaRawFile:
         if column in row:
             return f"column '{column}' holds {row[column][:MAX_QUOTED]!r}"
         if column in self.files.read_header:
-            return f"column '{column}' holds something else, in a row of more than {KEPT_CHARACTERS:,} characters"
+            return f"column '{column}' holds another value, in a row of more than {KEPT_CHARACTERS:,} characters"
         if column in self.files.folder_columns:
-            return f"the folder column '{column}' holds something else"
-        return f"the column '{column}' of {self.joined} holds something else"
+            return f"the folder column '{column}' holds another value"
+        return f"the column '{column}' of {self.joined} holds another value"
 
     def _expected_of_lines(self) -> dict[str, str]:
         """What a line should be, by the reason why it could not be split."""

@@ -104,8 +104,10 @@ def _null_text(text_format: TextFormat) -> str:
 def _as_text(column: str, data_type: pa.DataType) -> str:
     """A Parquet column as text or a list of texts: Booleans as 0 and 1, times as seconds, NaN as missing."""
     if is_list(data_type):
-        if pa.types.is_floating(data_type.value_type):
-            return f"list_filter({column}, lambda x: NOT isnan(x))::VARCHAR[]"
+        value = data_type.value_type
+        if pa.types.is_floating(value) or pa.types.is_boolean(value) or is_time(value):
+            # A missing value keeps its place: the lists of several fields belong together.
+            return f"list_transform({column}, lambda x: {_as_text('x', value)})"
         return f"{column}::VARCHAR[]"
     if pa.types.is_floating(data_type):
         return f"(CASE WHEN NOT isnan({column}) THEN {column} END)::VARCHAR"

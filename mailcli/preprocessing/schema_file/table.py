@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from mailcli.preprocessing.duckdb_sql import identifier, literal, sql_tuple
 from mailcli.preprocessing.extracted_tables import FILTERED
@@ -30,6 +31,11 @@ class SqlTable(TypedColumns):
     """Whether the shared columns are compared as whole numbers, 1.0 as 1; otherwise as texts."""
     conditions: list[str] = field(default_factory=list)
     """SQL; a row belongs to the table only if none of these is false. The others have the fault FILTERED."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files that are read."""
+        return self.files.paths + (self.joined.paths if self.joined else ())
 
     @property
     def raw_file(self) -> SchemaRawFile:

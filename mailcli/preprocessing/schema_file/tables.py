@@ -200,7 +200,15 @@ class SchemaTables:
         fields = self.schema.behavior_fields
         if len(fields) > 1:
             lengths = [f"coalesce(len({table.values[field.name]}), 0)" for field in fields]
-            is_wrong = " OR ".join(f"{length} <> {lengths[0]}" for length in lengths[1:])
+            longest = f"greatest({', '.join(lengths)})"
+            # An empty text is no list, or that of one missing value.
+            differ = [
+                f"({length} <> {longest} AND ({table.values[field.name]} IS NOT NULL OR {longest} > 1))"
+                if field.separator
+                else f"{length} <> {longest}"
+                for field, length in zip(fields, lengths, strict=True)
+            ]
+            is_wrong = " OR ".join(differ)
             columns = tuple(field.column.name for field in fields)
             table.checks.append(RowCheck(columns, "lists of the same length", is_wrong))
 

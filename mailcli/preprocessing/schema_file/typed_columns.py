@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.preprocessing.duckdb_sql import literal, sql_tuple
+from mailcli.preprocessing.duckdb_sql import double, literal, sql_tuple
 from mailcli.preprocessing.schema_file.definition import (
     COMPARISONS,
     TIME_LIMIT,
@@ -73,22 +73,29 @@ class TypedColumns:
         data_type = self._parquet_type(column)
         return data_type.value_type if data_type is not None and is_list(data_type) else data_type
 
-    def text(self, column: ColumnRef) -> str:
-        """A value as text, null where it is missing."""
-        text = self._raw(column.name)
-        if column.extract:
-            text = f"regexp_extract({text}, {literal(column.extract)}, 1)"
-        return f"(CASE WHEN {self._is_given(column.name, text)} THEN {text} END)"
+    def text(self, column: ColumnRef, holds_numbers: bool = False) -> str:
+        """A value as text, null where it is missing.
 
-    def _is_given(self, column: str, text: str) -> str:
-        """SQL for whether a text of a column stands for no missing value."""
+        Args:
+            column: the column.
+            holds_numbers: whether its values are read as numbers.
+        """
+        text = self._unless_missing(column.name, self._raw(column.name), holds_numbers)
+        if not column.extract:
+            return text
+        part = f"regexp_extract({text}, {literal(column.extract)}, 1)"
+        return self._unless_missing(column.name, part, holds_numbers)
+
+    def _unless_missing(self, column: str, text: str, holds_numbers: bool) -> str:
+        """SQL for a text of a column, null where it stands for a missing value."""
         missing = missing_values(column, self.files, self.joined)
         is_given, numbers = f"{text} NOT IN {sql_tuple(missing)}", numbers_among(missing)
         data_type = self._element_type(column)
-        if numbers and data_type is not None and is_number(data_type):
-            # The text of -1 in a column of numbers is ours: -1, -1.0 or -1.00.
-            is_given += f" AND coalesce(try_cast({text} AS DOUBLE) NOT IN ({', '.join(map(repr, numbers))}), true)"
-        return is_given
+        if numbers and (holds_numbers or (data_type is not None and is_number(data_type))):
+            # In a column of numbers, -1 may be written as -1.0 or -1.00: by us from Parquet, or by pandas.
+            is_one = f"{self._number(column, text)} IN ({', '.join(map(double, numbers))})"
+            is_given += f" AND NOT coalesce({is_one}, false)"
+        return f"(CASE WHEN {is_given} THEN {text} END)"
 
     def _number(self, column: str, text: str) -> str:
         """SQL for a text of a column as a number, null where it is none."""
@@ -113,7 +120,7 @@ class TypedColumns:
 
     def _add_id(self, name: str, vocabulary: str, column: ColumnRef) -> str:
         """A column of ids; returns SQL for their texts."""
-        text = self.text(column)
+        text = self.text(column, holds_numbers=vocabulary in self.integers)
         if vocabulary in self.integers:
             text = self.whole(column.name, text)
             self.values[name] = f"try_cast({text} AS BIGINT)"
@@ -170,7 +177,7 @@ class TypedColumns:
         if rule.comparison:
             # DuckDB orders NaN above all numbers.
             number = f"(CASE WHEN isfinite({number}) THEN {number} END)"
-            holds = f"({number} {COMPARISONS[rule.comparison]} {rule.number!r})"
+            holds = f"({number} {COMPARISONS[rule.comparison]} {double(rule.number)})"
             self._check(column, "a number", f"{holds} IS NULL")
             return holds
         words = " ".join(f"WHEN '{word}' THEN {digit}" for word, digit in _BOOLEANS.items())
@@ -203,7 +210,7 @@ class TypedColumns:
             if field.vocabulary in self.integers:
                 self._check(column, "a whole number or nothing", self._is_not_id(text, field.vocabulary))
             return
-        text = self.text(column)
+        text = self.text(column, holds_numbers=True)
         number = self._number(column.name, text)
         is_good, expected = f"isfinite({number})", "a number or nothing"
         if field.kind == "dense":
@@ -213,15 +220,15 @@ class TypedColumns:
 
     def _add_list(self, field: FieldDefinition, ordered: bool) -> None:
         """Several values; where their order means nothing, without missing and repeated ones."""
-        column, text = field.column, self._raw(field.column.name)
+        column = field.column
         if field.separator:
             parts = f"string_split({self.text(column)}, {literal(field.separator)})"
         elif field.extract_all:
-            parts = f"regexp_extract_all({text}, {literal(field.extract_all)}, 1)"
+            parts = f"regexp_extract_all({self.text(column)}, {literal(field.extract_all)}, 1)"
         else:
-            parts = text
-        is_given = self._is_given(column.name, "trim(x)")
-        values = f"list_transform({parts}, lambda x: CASE WHEN {is_given} THEN trim(x) END)"
+            parts = self._raw(column.name)
+        value = self._unless_missing(column.name, "trim(x)", field.vocabulary in self.integers)
+        values = f"list_transform({parts}, lambda x: {value})"
         if field.vocabulary in self.integers:
             values = f"list_transform({values}, lambda x: {self.whole(column.name, 'x')})"
         # It drops nulls, too.
@@ -242,5 +249,5 @@ class TypedColumns:
 
 def bucket_sql(number: str, edges: Sequence[float]) -> str:
     """The bucket of a number: how many of the edges it reaches."""
-    ends = ", ".join(map(repr, map(float, edges)))
+    ends = ", ".join(map(double, map(float, edges)))
     return f"(CASE WHEN {number} IS NOT NULL THEN len(list_filter([{ends}], lambda edge: {number} >= edge)) END)"

@@ -37,7 +37,8 @@ def file_lines(table: RecognizedTable, folder: Path) -> Iterator[str]:
         yield f"columns = {toml_array(first.names)}{note}"
     if text_format.separator != ",":
         yield f"separator = {toml_string(text_format.separator)}"
-    elif not text_format.quote:
+    # Behind a separator of several characters, quotes have no meaning anyway.
+    if not text_format.quote and len(text_format.separator) == 1:
         yield 'quote = ""'
     if text_format.encoding != "utf-8":
         yield f"encoding = {toml_string(text_format.encoding)}    {CHECK}: the file is not UTF-8"

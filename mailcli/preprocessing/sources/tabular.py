@@ -92,7 +92,7 @@ class Source(RawData):
             f"{bucket_sql(name, edges[field.name])} AS {name}" if field.name in edges else name
             for field, name in ((field, identifier(field.name)) for field in fields)
         ]
-        return engine.sql(f"SELECT {', '.join([key, *columns])}, fault, line FROM ({sql})", table.path)
+        return engine.sql(f"SELECT {', '.join([key, *columns])}, fault, line FROM ({sql})", *table.paths)
 
     def _split(self, keep_rejects: bool) -> str:
         return split_sql(self.tables, self.impression_table, keep_rejects)
@@ -132,7 +132,8 @@ class Source(RawData):
         rows = f"({table}) WHERE fault IS NULL AND {key} IN ({trained})"
         unique = f"SELECT DISTINCT ON ({key}) {columns} FROM {rows} ORDER BY {key}, line"
         sql = f'WITH numbers AS ({unique}) SELECT count(*) AS "count.rows", {", ".join(quantiles)} FROM numbers'
-        result = engine.collect(engine.sql(sql, self.impression_table.path))
+        of_key = self.user_table if key == "user" else self.item_table
+        result = engine.collect(engine.sql(sql, *of_key.paths, *self.impression_table.paths))
         edges = {}
         for field in fields:
             ends = result[field.name][0].as_py()
@@ -159,7 +160,7 @@ class Source(RawData):
         """What is wrong with the first row of users or items that cannot be used; empty if there is none."""
         file = self.raw_files[f"{key}s"]
         bad = f"SELECT fault, line FROM ({table}) WHERE fault >= 0 ORDER BY line LIMIT 1"
-        rows = engine.collect(engine.sql(bad, file.path)).to_pylist()
+        rows = engine.collect(engine.sql(bad, *file.files.paths)).to_pylist()
         return "".join(
             f"{locate_first(file, [row['line']])[0]}: {file.explain(row['fault'], row['line'])}. " for row in rows
         )
@@ -171,7 +172,7 @@ class Source(RawData):
         names = ["user", "item", "time", *(field.name for field in self.schema_file.context), *self.schema.labels]
         columns = ", ".join(map(identifier, names))
         sql = f"SELECT {columns}, split::INTEGER AS split, fault, line FROM ({self._split(keep_rejects=True)})"
-        return engine.sql(sql, self.impression_table.path)
+        return engine.sql(sql, *self.impression_table.paths)
 
     def texts_of(self, engine: DataEngine, table: str, field: str, whole: bool) -> tuple[str, ...]:
         """The least and the greatest text of the usable rows, for a field that makes one value, or none, of all texts.
@@ -194,7 +195,7 @@ class Source(RawData):
         if edges and table in {"users", "items"}:
             value = bucket_sql(value, edges)
         sql = sql_table.text_range(ColumnRef(column.name) if whole else column, value)
-        (texts,) = engine.collect(engine.sql(sql, sql_table.path)).to_pylist()
+        (texts,) = engine.collect(engine.sql(sql, *sql_table.paths)).to_pylist()
         if not texts["constant"]:
             return ()
         return tuple(dict.fromkeys(text for text in (texts["least"], texts["greatest"]) if text is not None))
@@ -206,10 +207,10 @@ class Source(RawData):
         """
         table = self.impression_table
         assert table.joined is not None
-        (counts,) = engine.collect(engine.sql(table.key_counts(), table.path)).to_pylist()
+        (counts,) = engine.collect(engine.sql(table.key_counts(), *table.paths)).to_pylist()
         if counts["missing"] == counts["count"]:
             whole = replace(table, has_whole_keys=True)
-            (whole_counts,) = engine.collect(engine.sql(whole.key_counts(), table.path)).to_pylist()
+            (whole_counts,) = engine.collect(engine.sql(whole.key_counts(), *table.paths)).to_pylist()
             if whole_counts["missing"] < whole_counts["count"]:
                 counts = whole_counts
                 table.has_whole_keys = True
@@ -226,7 +227,7 @@ class Source(RawData):
         columns = ", ".join(f'"#{number}"' for number in files.numbers)
         fault = f"(CASE WHEN hash({columns}) IS NULL THEN 0 END)::INTEGER"
         sql = f"SELECT {fault} AS fault, NULL::VARCHAR AS line FROM ({select_text(files, 0, keep_rejects=True)})"
-        return engine.sql(sql, files.paths[0])
+        return engine.sql(sql, *files.paths)
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
         """One row per behavior; in files with lists, one row per user is unnested."""
@@ -238,7 +239,7 @@ class Source(RawData):
             if not self.schema_file.takes_first_list:
                 self._check_lists(engine, names)
             sql = self._unnested(names)
-        return engine.sql(sql, self.behavior_table.path)
+        return engine.sql(sql, *self.behavior_table.paths)
 
     def _check_lists(self, engine: DataEngine, names: Sequence[str]) -> None:
         """Refuse different lists of one user (MailError): rows would get the behaviors of other moments, even later."""
@@ -251,7 +252,7 @@ class Source(RawData):
             f"SELECT count(*) AS users, count(*) {differ} AS different, "
             f"min({{'user': user, 'low': low, 'high': high}}) {differ} AS example FROM ({users})"
         )
-        (result,) = engine.collect(engine.sql(sql, table.path)).to_pylist()
+        (result,) = engine.collect(engine.sql(sql, *table.paths)).to_pylist()
         if not result["different"]:
             return
         example = result["example"]
@@ -281,11 +282,15 @@ class Source(RawData):
         values = ", ".join(f"{literal(name)}: {identifier(name)}" for name in names)
         # A step without any value is none.
         has_value = " OR ".join(f"held[{literal(name)}][place] IS NOT NULL" for name in names)
-        count = f"len(held[{literal(names[0])}])"
+        # A list that is null has no values; only one step may lack all values of a field.
+        count = f"coalesce(greatest({', '.join(f'len(held[{literal(name)}])' for name in names)}), 0)"
+        has_list = " OR ".join(
+            [f"{identifier(names[0])} IS NOT NULL", *(f"len({identifier(name)}) > 0" for name in names[1:])]
+        )
         chosen = (
             f"SELECT user, min({{'rank': {rank}, 'held': {{{values}}}}})['held'] AS held "
             f"FROM ({self.behavior_table.sql()}) "
-            f"WHERE fault IS NULL AND {identifier(names[0])} IS NOT NULL GROUP BY user"
+            f"WHERE fault IS NULL AND ({has_list}) GROUP BY user"
         )
         places = f"list_filter(range(1, {count} + 1), lambda place: {has_value})"
         with_places = f"SELECT user, held, {places} AS places FROM ({chosen})"

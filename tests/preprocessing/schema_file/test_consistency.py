@@ -95,12 +95,12 @@ def test_quantiles_of_texts_are_told_with_the_text(tmp_path: Path) -> None:
 def test_a_condition_that_never_holds_for_behaviors_is_named(tmp_path: Path) -> None:
     schema = edited(("action = {column", 'where = {column = "what", equals = "sold"}\naction = {column'))
     assert refused(tmp_path, schema, FILES) == (
-        "HERE/raw/log-1.csv: no row can be used: the file has none, or `where` is true for none."
+        "HERE/raw/log-1.csv: no row can be used: the file has none, or none of them satisfies `where`."
     )
 
 
 def test_a_condition_that_never_holds_is_told(tmp_path: Path) -> None:
     schema = edited(('time = "at"\nclick', 'time = "at"\nwhere = {column = "page", equals = "z"}\nclick'))
     assert refused(tmp_path, schema, FILES) == (
-        "HERE/raw/shown.csv: no row can be used: the file has none, or `where` is true for none."
+        "HERE/raw/shown.csv: no row can be used: the file has none, or none of them satisfies `where`."
     )

@@ -73,9 +73,9 @@ def test_users_of_behaviors_that_are_written_otherwise_are_refused(tmp_path: Pat
 def test_missing_users_and_items_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "\n".join(FILES["users.csv"].splitlines()[:4]) + "\n"
     assert notes(tmp_path, SCHEMA, {**FILES, "users.csv": text}, capsys) == [
-        "Note: 1 of 4 distinct values of user of the impressions (25.00%) are not in users.csv, for example 'dan'; values "
+        "Note: 1 of 4 distinct users of the impressions (25.00%) are not in users.csv, for example 'dan'; values "
         "there look like 'ann'.",
-        "Note: 1 of 3 distinct values of item of the impressions (33.33%) are not in items.csv, for example 'x3'; values "
+        "Note: 1 of 3 distinct items of the impressions (33.33%) are not in items.csv, for example 'x3'; values "
         "there look like 'x1'.",
     ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mailcli.data.schema import SPLITS
@@ -113,3 +115,39 @@ def test_steps_of_two_lists_stay_together_where_one_lacks_a_value(tmp_path: Path
     rows = raw_rows(tmp_path, PAIRS, {"log.csv": text}, "behaviors")
     steps = sorted((row["time"], row["item"], row["kind"]) for row in rows)
     assert steps == [(-3, "1", "x"), (-2, None, "z"), (-1, "4", None)]
+
+
+def steps(folder: Path, schema: str, files: dict[str, str]) -> list[tuple[int, str | None, str | None]]:
+    return sorted((row["time"], row["item"], row["kind"]) for row in raw_rows(folder, schema, files, "behaviors"))
+
+
+@pytest.mark.parametrize(
+    ("lists", "step"), [("1,", ("1", None)), (",x", (None, "x")), ("1,?", ("1", None)), ("1,x", ("1", "x"))]
+)
+def test_one_step_may_lack_a_value(tmp_path: Path, lists: str, step: tuple[str | None, str | None]) -> None:
+    """An empty text is that of a list with one missing value, too."""
+    schema = PAIRS.replace('files = "log.csv"', 'files = "log.csv"\nmissing = ["?"]')
+    text = f"user,item,click,city,part,kind,hist,kinds\nu1,x,1,r,a,x,{lists}\n"
+    assert steps(tmp_path, schema, {"log.csv": text}) == [(-1, *step)]
+
+
+def test_an_empty_text_is_no_list_of_two_steps(tmp_path: Path) -> None:
+    text = "user,item,click,city,part,kind,hist,kinds\nu1,x,1,r,a,x,1|2,\n"
+    (row,) = raw_rows(tmp_path, PAIRS, {"log.csv": text}, "behaviors")
+    assert (row["fault"] is not None, row["line"]) == (True, "u1,x,1,r,a,x,1|2,")
+
+
+def test_gaps_in_lists_of_floats_keep_their_places(tmp_path: Path) -> None:
+    """As pandas writes lists of numbers with gaps: the second step has both values."""
+    nan = float("nan")
+    columns = {"user": ["u1"], "item": ["7"], "click": [1], "city": ["r"], "part": ["a"], "kind": ["20"]}
+    lists = {"hist": [[1.0, nan, 3.0, nan]], "kinds": [[nan, 20.0, 30.0, nan]]}
+    (tmp_path / "raw").mkdir()
+    pq.write_table(pa.table({**columns, **lists}), tmp_path / "raw" / "log.parquet")
+    schema = PAIRS.replace("log.csv", "log.parquet").replace('separator = "|"', "list = true")
+    schema = 'integers = ["item", "kind"]\n' + schema
+    assert sorted((row["time"], row["item"], row["kind"]) for row in raw_rows(tmp_path, schema, {}, "behaviors")) == [
+        (-3, 1, None),
+        (-2, None, 20),
+        (-1, 3, 30),
+    ]

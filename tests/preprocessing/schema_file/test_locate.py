@@ -64,6 +64,16 @@ def test_utf_16_is_told_by_its_mark(tmp_path: Path, encoding: str) -> None:
     assert faults == [f"users.files: users.csv is UTF-16, but encoding is '{encoding}'. Expected encoding = \"utf-16\""]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_big_endian_utf_16_is_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "users.csv").write_bytes(f"\ufeff{FILES['users.csv']}".encode("utf-16-be"))
+    faults: list[str] = []
+    assert locate(TableFiles("users", ("users.csv",), format=TextFormat(encoding=encoding)), tmp_path, faults) is None
+    assert faults == [
+        "users.files: users.csv is big-endian UTF-16, which cannot be read. Expected UTF-8: save it as that"
+    ]
+
+
 @pytest.mark.parametrize("part", ["who,at,what,kind\n", "who,at,what,kind", "", "\n"])
 def test_a_part_may_have_no_rows(tmp_path: Path, part: str) -> None:
     """Spark and Hive write such files for empty partitions; their place among the parts does not matter."""

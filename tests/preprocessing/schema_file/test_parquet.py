@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,26 @@ def test_lists_of_one_length_are_lists(tmp_path: Path) -> None:
     columns = {"a": pa.array([["x", "y"], ["z", "z"]], pa.list_(pa.string(), 2))}
     rows = users_of(tmp_path, columns, 'a = {column = "a", list = true}')
     assert [sorted(row["a"]) for row in rows] == [["x", "y"], ["z"]]
+
+
+def test_lists_of_truth_values_and_times_hold_what_single_values_do(tmp_path: Path) -> None:
+    """Seconds since 1970, of local time in UTC: 2020-01-01 is day 18,262."""
+    noon = datetime(2020, 1, 1, 12, tzinfo=UTC)
+    columns = {
+        "a": pa.array([[True, None, False]], pa.list_(pa.bool_())),
+        "b": pa.array([[noon]], pa.list_(pa.timestamp("us", "Asia/Tokyo"))),
+        "c": pa.array([[noon.replace(tzinfo=None)]], pa.list_(pa.timestamp("ms"))),
+        "d": pa.array([[noon.date()]], pa.list_(pa.date32())),
+        "e": pa.array([[1.5, float("nan")]], pa.list_(pa.float32(), 2)),
+    }
+    (row,) = users_of(tmp_path, columns, "\n".join(f'{name} = {{column = "{name}", list = true}}' for name in "abcde"))
+    assert {name: sorted(row[name]) for name in "abcde"} == {
+        "a": ["0", "1"],
+        "b": ["1577880000"],
+        "c": ["1577880000"],
+        "d": ["1577836800"],
+        "e": ["1.5"],
+    }
 
 
 def test_categories_of_pandas_are_texts(tmp_path: Path) -> None:
@@ -208,3 +229,44 @@ def test_a_damaged_page_is_one_line(tmp_path: Path) -> None:
             errors.add(error.message)
     assert all(error.startswith(f"{path}: ") and "\n" not in error for error in errors)
     assert f"{path}: is cut off or damaged (Out of buffer). Get the file again." in errors
+
+
+def damage(path: Path) -> None:
+    """Spoil the beginning of the first page of an uncompressed file."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[:24] + bytes(code ^ 0xFF for code in whole[24:32]) + whole[32:])
+
+
+def test_of_several_files_the_damaged_one_is_named(tmp_path: Path) -> None:
+    """Also if other tables are read with it: quantiles of users look at the impressions."""
+    raw = write_files(
+        tmp_path / "raw", {name: text for name, text in FILES.items() if not name.startswith(("log", "u"))}
+    )
+    log = pa.table({"who": [f"user-{number}" for number in range(2000)], "at": range(2000), "what": ["view"] * 2000})
+    for part in range(3):
+        pq.write_table(log.append_column("kind", log["what"]), raw / f"log-{part}.parquet", compression="none")
+    users = {"id": [f"user-{number}" for number in range(2000)], "age": range(2000)}
+    pq.write_table(pa.table(users), raw / "users.parquet", compression="none")
+    schema = '[users]\nfiles = "users.parquet"\nuser = "id"\n[users.attributes]\n'
+    schema += 'age = {column = "age", quantiles = 2}\n' + SCHEMA[SCHEMA.index("[items]") :].replace(
+        "log-*.csv", "log-*.parquet"
+    )
+    for table, name in (("behaviors", "log-1.parquet"), ("users", "users.parquet")):
+        damage(raw / name)
+        with pytest.raises(MailError) as error:
+            raw_rows(tmp_path, schema, {}, table)
+        assert error.value.message == f"{raw}/{name}: is cut off or damaged (Out of buffer). Get the file again."
+
+
+def test_a_compressed_page_that_is_damaged_is_that_of_its_file(tmp_path: Path) -> None:
+    raw = write_files(tmp_path / "raw", {name: text for name, text in FILES.items() if not name.startswith("log")})
+    log = pa.table({"who": [f"user-{number}" for number in range(2000)], "at": range(2000), "what": ["view"] * 2000})
+    for part in range(3):
+        pq.write_table(log.append_column("kind", log["what"]), raw / f"log-{part}.parquet", compression="snappy")
+    whole = (raw / "log-1.parquet").read_bytes()
+    (raw / "log-1.parquet").write_bytes(whole[:1000] + bytes(code ^ 0xFF for code in whole[1000:1040]) + whole[1040:])
+    with pytest.raises(MailError) as error:
+        raw_rows(tmp_path, SCHEMA.replace("log-*.csv", "log-*.parquet"), {}, "behaviors")
+    assert error.value.message == (
+        f'{raw}/log-1.parquet: Invalid Input Error: Failed to read file "{raw}/log-1.parquet": Snappy decompression failure'
+    )

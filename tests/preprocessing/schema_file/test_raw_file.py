@@ -63,7 +63,7 @@ LONG = 12_000 * "a"
 def test_a_long_row_is_cut_and_its_values_before_the_cut_are_known(tmp_path: Path) -> None:
     rows = {
         f"eva,Rome,,old,{LONG}": "column 'age' holds 'old'. Expected a number or nothing",
-        f"eva,{LONG},,old,1": "column 'age' holds something else, in a row of more than 10,000 characters. Expected a number or "
+        f"eva,{LONG},,old,1": "column 'age' holds another value, in a row of more than 10,000 characters. Expected a number or "
         "nothing",
         f"eva,{LONG}": "has another number of fields. Expected 5: id,city,hobbies,age,income",
     }
@@ -84,7 +84,7 @@ def test_a_long_row_of_parquet_is_cut(tmp_path: Path) -> None:
     with open(dataset.folder / "rejected" / "u.parquet.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["reason"] == (
-        "column 'age' holds something else, in a row of more than 10,000 characters. Expected a number or nothing"
+        "column 'age' holds another value, in a row of more than 10,000 characters. Expected a number or nothing"
     )
 
 

@@ -39,7 +39,7 @@ def test_what_an_expression_takes_is_expected_to_be_a_time(tmp_path: Path) -> No
 
 def test_a_value_of_a_joined_file_names_the_file(tmp_path: Path) -> None:
     message = refusal(tmp_path, JOINED, FILES | {"pages.csv": "page,width\np,wide\nq,4\nr,5\n"})
-    assert "the column 'width' of pages.csv holds something else. Expected a number or nothing" in message
+    assert "the column 'width' of pages.csv holds another value. Expected a number or nothing" in message
 
 
 def test_an_attribute_may_be_called_n_and_have_quantiles(tmp_path: Path) -> None:

@@ -273,3 +273,48 @@ def test_each_action_may_have_a_rule(tmp_path: Path) -> None:
         (140, 2),
     ]
     assert [row["line"] for row in behaviors if row["fault"] is not None] == ["ann,150,hat,1,5,?", "ann,160,hat,?,1,0"]
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("{column = \"zip\", extract = '^(.)'}", ["1", None, None, None]),
+        ("{column = \"zip\", extract_all = '([A-Z0-9])'}", [["1", "2"], None, None, []]),
+        ("{column = \"zip\", extract_all = '([A-Z0-9]+)'}", [["12"], None, None, []]),
+    ],
+)
+def test_a_missing_value_has_no_parts(tmp_path: Path, field: str, expected: list[object]) -> None:
+    """And a part that stands for a missing value is one."""
+    schema = edited(('missing = ["?"]', 'missing = ["UNKNOWN", "-"]'), ('city = "city"', f"city = {field}"))
+    users = "id,zip,hobbies,age,income\na,12,,1,1\nb,UNKNOWN,,1,1\nc,,,1,1\nd,-x,,1,1\n"
+    rows = raw_rows(tmp_path, schema, {**FILES, "users.csv": users}, "users")
+    cities = [row["city"] for row in sorted(rows, key=lambda row: row["user"])]
+    assert [sorted(city) if isinstance(city, list) else city for city in cities] == expected
+
+
+def test_a_number_that_means_missing_may_be_written_as_a_float(tmp_path: Path) -> None:
+    """As pandas writes a column with gaps; as a string, -1.0 is another value."""
+    schema = 'integers = ["kind"]\n' + edited(
+        ('files = "items.csv"', 'files = "items.csv"\nmissing = ["-1"]'),
+        ('kind = "kind"\nprice', 'kind = "kind"\nsize = {column = "size", edges = [0]}\nname = "size"\nprice'),
+    )
+    items = "sku,kind,price,size\nx1,-1.0,-1.0,-1.0\nx2,7.0,2.5,3.0\nx3,-1,-1,-1\n"
+    rows = sorted(raw_rows(tmp_path, schema, {**FILES, "items.csv": items}, "items"), key=lambda row: row["item"])
+    assert [[row[name] for name in ("kind", "size", "name", "price", "fault")] for row in rows] == [
+        [None, None, "-1.0", None, None],
+        [7, 1, "3.0", 2.5, None],
+        [None, None, None, None, None],
+    ]
+
+
+def test_edges_and_rules_are_floats_of_64_bits(tmp_path: Path) -> None:
+    """DuckDB makes a decimal number of 0.9876543210987655, and of that another float than Python does."""
+    number = "0.9876543210987655"
+    schema = edited(
+        ("edges = [18, 30]", f"edges = [{number}]"), ('"clicked"', f'{{column = "clicked", at_least = {number}}}')
+    )
+    users = f"id,city,hobbies,age,income\na,r,,{number},1\nb,r,,0.9876543210987654,1\n"
+    shown = f"who,sku,at,clicked,page\na,x1,1,{number},p\na,x1,2,0.9876543210987654,p\n"
+    files = {**FILES, "users.csv": users, "shown.csv": shown}
+    assert {row["user"]: row["age"] for row in raw_rows(tmp_path, schema, files, "users")} == {"a": 1, "b": 0}
+    assert [row["click"] for row in raw_rows(tmp_path, schema, files)] == [1, 0]

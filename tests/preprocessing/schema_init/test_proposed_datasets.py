@@ -86,6 +86,11 @@ FORMS = {
         "utf-16",
         {"city": ("Rome", "Malmö")},
     ),
+    "quotes without a meaning, behind tabs": WrittenFiles(
+        ('separator = "\\t"', 'quote = ""'),
+        {"users.csv": 'user_id\tcity\tnote\nu1\tRome\t"a" or b\nu2\tOslo\t5" disk\n'},
+        users={"city": ("Rome", "Oslo"), "note": ('"a" or b', '5" disk')},
+    ),
     "line breaks in quotes": WrittenFiles(
         (),
         {"users.csv": 'user_id,city,note\nu1,"Ro\nme",a\nu2,Oslo,b\n'},
