@@ -214,7 +214,8 @@ def test_the_tables_of_all_worlds(experiment: Path, tmp_path: Path) -> None:
         ("as1", pytest.approx(12)),
     ]
     assert [
-        (record["world"], record["attribute_strength"], record["behavior_matters"]) for record in table["results"]
+        (record["world"], record["setting attribute_strength"], record["behavior_matters"])
+        for record in table["results"]
     ] == [
         ("as0", 0.0, False),
         ("as1", 1, True),
@@ -266,8 +267,8 @@ def test_the_document_has_the_map(experiment: Path, tmp_path: Path, monkeypatch:
         "- [Map, simulated](#experiment-1)\n",
         "| as0 | 1 | +0.00 ±4.97 (+0.00 to +0.00) |\n",
         "### MAIL-Base against BaseDNN: Map, simulated\n",
-        "| as0 | .5500 | .5000 | .6100 | .5600 | .5000 | .6000 | +0.00 ±4.97, p 1.000 n.s. | no |\n",
-        "| as1 | .5500 | .5000 | .6100 | .5000 | .5600 | .6000 | +12.00 ±4.97, p .018 | yes |\n",
+        "| as0 | .5500 | .5000 | .6100 | .5000 | +0.00 ±4.97, p 1.000 n.s. | .5600 | .5700 | .6000 | no |\n",
+        "| as1 | .5500 | .5000 | .6100 | .5600 | +12.00 ±4.97, p .018 | .5000 | .5700 | .6000 | yes |\n",
         "![map](figures/toy/map.png)\n\nMore figures: [cost](figures/toy/cost.png).\n\nMade by",
         ": 2 runs, 2 minutes of training",
     ):
