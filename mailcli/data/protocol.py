@@ -67,11 +67,16 @@ def hidden_ids(dataset: Dataset, config: RunConfig, view: View) -> Mask:
     values = dataset.column("vocabularies", dataset.schema.user)
     anonymous = dataset.column("users", "raw")[view.anonymous]
     hidden: Mask = pd.Index(values).isin(pd.Index(anonymous))
-    return hidden | _drawn_as_new(values, config) if config.protocol == "strict" and config.continues else hidden
+    return (
+        hidden | _drawn(values, config, config.new_share)
+        if config.protocol == "strict" and config.continues
+        else hidden
+    )
 
 
-def _drawn_as_new(raw: NDArray, config: RunConfig) -> Mask:
-    return share_of_users(raw, config.new_share, 2 * config.seed)
+def _drawn(raw: NDArray, config: RunConfig, share: float) -> Mask:
+    """Which users, by their raw ids, the run's seed draws; a larger share draws the same users, and others."""
+    return share_of_users(raw, share, 2 * config.seed)
 
 
 def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
@@ -86,13 +91,13 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
     users with behaviors whose own id has never been trained.
     """
     raw = dataset.column("users", "raw")
-    new = _drawn_as_new(raw, config)
+    new = _drawn(raw, config, config.new_share)
     new_in_training = config.new_share * config.train_as_new
     rows = {name: np.arange(dataset.counts[name]) for name in SPLITS}
     nobody = np.zeros_like(new)
     nothing = {name: np.zeros(dataset.counts[name], bool) for name in SPLITS}
     if config.protocol == "paper":
-        hidden = dict.fromkeys(SPLITS, new) | {"train": share_of_users(raw, new_in_training, 2 * config.seed)}
+        hidden = dict.fromkeys(SPLITS, new) | {"train": _drawn(raw, config, new_in_training)}
         return {name: View(name, rows[name], hidden[name], nobody, nothing[name], nothing[name]) for name in SPLITS}
     user = dataset.column("train", "user")
     draw = np.random.default_rng([config.seed, _STRICT]).random(dataset.counts["train"])

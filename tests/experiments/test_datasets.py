@@ -11,7 +11,6 @@ from mailcli.errors import MailError
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.experiment_file import read_experiment
 from mailcli.preprocessing.pipeline import preprocess
-from tests.helpers.experiments import make_data, write_experiment
 
 EXPERIMENT = """
 title = "Toy"
@@ -22,16 +21,6 @@ name = "toy"
 users = 150
 behaviors_per_user = 10
 """
-
-
-@pytest.fixture(scope="module")
-def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_data(tmp_path_factory.mktemp("toy"), EXPERIMENT)
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> Path:
-    return write_experiment(tmp_path, EXPERIMENT)
 
 
 def test_simulated_and_labeled_so_without_raw_files(experiment: Path, toy_data: Path) -> None:

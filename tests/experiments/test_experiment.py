@@ -22,7 +22,7 @@ from mailcli.experiments.experiment_file import read_experiment
 from mailcli.reporting.paper import REPORTED
 from tests.helpers import kuairand
 from tests.helpers.command_line import error_line, mail
-from tests.helpers.experiments import assert_refused, make_data, write_experiment
+from tests.helpers.experiments import assert_refused, write_experiment
 from tests.helpers.files import outcomes_of
 from tests.helpers.runs import make_older
 
@@ -54,11 +54,6 @@ AUC = 0.5934
 """
 
 
-@pytest.fixture
-def experiment(tmp_path: Path) -> Path:
-    return write_experiment(tmp_path, EXPERIMENT)
-
-
 def test_seeds_begin_at_the_first_seed(home: Path) -> None:
     fresh = read_experiment(write_experiment(home, "first_seed = 5\n" + EXPERIMENT))
     assert list(fresh.seed_numbers()) == [5, 6]
@@ -70,12 +65,6 @@ def test_seeds_begin_at_the_first_seed(home: Path) -> None:
 def test_a_dry_run_names_the_first_seeds(home: Path) -> None:
     path = write_experiment(home, "first_seed = 5\n" + EXPERIMENT)
     assert "BaseDNN (units=8,4), seeds to train: 5, 6" in mail("run", path, "--dry-run").stdout
-
-
-@pytest.fixture(scope="module")
-def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder that holds the experiment's dataset."""
-    return make_data(tmp_path_factory.mktemp("toy"), EXPERIMENT)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

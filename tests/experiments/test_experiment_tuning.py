@@ -20,7 +20,7 @@ from mailcli.experiments.search_space import parse_ranges
 from mailcli.experiments.tuned_file import write_tuned_file
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.datasets import forbid_test_split
-from tests.helpers.experiments import assert_refused, make_data, write_experiment
+from tests.helpers.experiments import assert_refused, write_experiment
 from tests.helpers.trials import trained_trial
 
 #: On 150 simulated users, a run takes a second or two.
@@ -54,16 +54,6 @@ BASE_ONLY = EXPERIMENT.replace('    "MetaEmb",\n    {row = "base+masked", label 
 
 #: The row's name, with the option that all rows share.
 BASE = "BaseDNN (units=8,4)"
-
-
-@pytest.fixture(scope="module")
-def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_data(tmp_path_factory.mktemp("toy"), EXPERIMENT)
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> Path:
-    return write_experiment(tmp_path, EXPERIMENT)
 
 
 def tune(experiment: Path, data: Path, *options: str) -> Result:

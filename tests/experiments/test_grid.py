@@ -22,7 +22,7 @@ from mailcli.experiments.grid import worlds
 from mailcli.preprocessing.simulated_marker import write_marker
 from mailcli.reporting.rows import Row
 from tests.helpers.command_line import error_line, mail
-from tests.helpers.experiments import assert_refused, write_experiment
+from tests.helpers.experiments import assert_refused
 from tests.helpers.worlds import mail_row, world
 
 EXPERIMENT = """
@@ -45,11 +45,6 @@ attribute_strength = [0.0, 1]
 behaviors_per_user = [5]
 """
 NAMES = ["map-bpu5-as0", "map-bpu5-as1"]
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> Path:
-    return write_experiment(tmp_path, EXPERIMENT)
 
 
 def test_a_world_for_every_combination(experiment: Path) -> None:

@@ -160,7 +160,7 @@ class Engine(DataEngine):
         # DuckDB's own faults have a class of their own; this one may be from reading a damaged page of Parquet.
         file = self._damaged_parquet() if type(error) is duckdb.Error else None
         if file:
-            return MailError(f"{file}: is cut off or damaged ({text[:LONGEST_ERROR]}). Get the file again.")
+            return _damaged(file, text)
         file = self._named_file(error)
         if "CSV" in text and "invalid state" in text:
             text = "has mixed line endings (\\n, \\r\\n or \\r). Convert them all to \\n."
@@ -171,7 +171,7 @@ class Engine(DataEngine):
         if "CSV" in text:
             return MailError(f"{file}: {text[:LONGEST_ERROR]}")
         if type(error) is duckdb.Error and file:
-            return MailError(f"{file}: is cut off or damaged ({text[:LONGEST_ERROR]}). Get the file again.")
+            return _damaged(file, text)
         if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
             _, what_to_do = advice_on(text) or ("", "")
             reason = text[:LONGEST_ERROR].removeprefix("IO Error: ")
@@ -199,6 +199,11 @@ class Engine(DataEngine):
         if path and (path in self._files or not path.is_relative_to(self._temp_dir.parent)):
             return path
         return self._files[0] if self._files else None
+
+
+def _damaged(file: Path, text: str) -> MailError:
+    """The error about a file that DuckDB could not read, for a reason that it gives."""
+    return MailError(f"{file}: is cut off or damaged ({text[:LONGEST_ERROR]}). Get the file again.")
 
 
 def _is_parquet(path: Path) -> bool:
