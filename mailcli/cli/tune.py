@@ -83,10 +83,10 @@ def tune(
 
     if VARIABLES["mlflow"] in os.environ:
         raise MailError("--mlflow: the runs of a search are not tested, so nothing would be logged. Leave it out.")
-    from mailcli.experiments.study import load_optuna
+    from mailcli.experiments.study import check_optuna
 
     # Before a dataset is made, and the rows of FILE are begun.
-    load_optuna()
+    check_optuna()
     if experiment:
         _refuse_options_of_one_cell(options)
         budget = {"trials": trials, "ranges": ranges, "users": users, "seed": seed or 0, "seeds": seeds}
@@ -138,13 +138,17 @@ def _tune_cell(
     from mailcli.data.last_used import remember
     from mailcli.experiments.search import DEFAULT_TRIALS, Search
     from mailcli.experiments.search_space import check_comparable, parse_ranges, with_types
-    from mailcli.experiments.tuning import run_search
+    from mailcli.utils.tensorflow_startup import load_tensorflow
 
     parsed = parse_ranges(ranges)
     check_comparable(parsed)
     config, dataset = resolve(data_dir, **cell)
     remember(dataset)
     search = Search(name, config, with_types(parsed, config), users, seeds)
+    # First of all that import it: its start would fill the terminal with messages.
+    load_tensorflow()
+    from mailcli.experiments.tuning import run_search
+
     records = run_search(search, trials or DEFAULT_TRIALS, dataset, runs, checkpoint_minutes)
     heading = f"validation AUC ({_measured(users, seeds)})"
     print_line(f"{'trial':>5}  {heading}  settings")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ STUDY = "study.log"
 _DIVERGED = "diverged"
 
 
+def check_optuna() -> None:
+    """Refuse to search without Optuna (MailError); it is not imported, since it imports TensorFlow."""
+    if find_spec("optuna") is None:
+        raise MailError("`mail tune` needs Optuna. Install it with `pip install -c constraints.txt -e '.[tune]'`.")
+
+
 def load_optuna() -> Any:
     """The module, without its own messages (MailError if it is not installed)."""
-    try:
-        import optuna
-    except ImportError as error:
-        raise MailError(
-            "`mail tune` needs Optuna. Install it with `pip install -c constraints.txt -e '.[tune]'`."
-        ) from error
+    check_optuna()
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -18,7 +18,7 @@ from mailcli.experiments.experiment_tuning import Budget, TunedRow
 from mailcli.experiments.search import Search, own_values
 from mailcli.experiments.search_space import parse_ranges
 from mailcli.experiments.tuned_file import write_tuned_file
-from tests.helpers.command_line import error_line, mail
+from tests.helpers.command_line import error_line, mail, without_importing
 from tests.helpers.datasets import forbid_test_split
 from tests.helpers.experiments import assert_refused, write_experiment
 from tests.helpers.trials import trained_trial
@@ -386,3 +386,10 @@ def test_options_of_a_file_need_one(toy_data: Path, tmp_path: Path) -> None:
     for option, value in (("--out", "x.toml"), ("--jobs", "2")):
         done = mail("tune", "--data-dir", toy_data, "--range", "epochs=1..2", option, value)
         assert error_line(done) == f"{option} is for a FILE of experiments/. Name one, or leave {option} out."
+
+
+def test_a_search_that_cannot_begin_imports_nothing_slow(experiment: Path) -> None:
+    """TensorFlow, which Optuna imports, would fill the terminal with messages."""
+    done = without_importing(("tensorflow", "optuna"), "tune", "--range", "epochs=1..2", cwd=experiment.parent)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: data: holds no dataset yet. ")
