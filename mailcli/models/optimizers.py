@@ -239,6 +239,8 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Any], variables: Sequenc
     for gradient, variable in zip(gradients, variables, strict=True):
         if gradient is not None:
             optimizer.update_step(gradient, variable.value, optimizer.learning_rate)
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
     optimizer.iterations.assign_add(1)
     return list(gradients)
 

@@ -210,7 +210,19 @@ class TwoTower(keras.Model):
             heads = _heads(self._outputs(features, training=True))
             return heads, self.ranker.losses
         with added_losses() as extra:
-            return _heads(self._outputs(features, training=True)), extra
+            heads = _heads(self._outputs(features, training=True))
+        penalties = [
+            variable.regularizer(variable)
+            for variable in self.ranker.trainable_variables
+            if variable.regularizer is not None
+        ]
+        if len(self.ranker.losses) > len(penalties):
+            raise ValueError(
+                "on several replicas, a loss should be given to the ranker's own `add_loss`. Received one of a layer "
+                "inside of it (`add_loss` or `activity_regularizer`)."
+            )
+        # Each replica's share: the sum over the replicas is applied.
+        return heads, [*extra, *(penalty / distribute.replica_count() for penalty in penalties)]
 
     def _zero_shot_step(self, features: Features, optimizer: Any) -> dict[str, Tensor]:
         """The sum of the method's `zero_shot_losses` over the impressions of old users, applied by G_A.

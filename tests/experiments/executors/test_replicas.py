@@ -121,6 +121,7 @@ CELLS: dict[str, dict[str, str]] = {
     "base+mail-pooled": {"cold_start": "mail-pooled", "cold_start.units": "16,8"},
     "every second": {"cold_start": "mail", "cold_start.update_every": "2", **SMALL_MAIL},
     "dense": {"optimizer": "adam"},
+    "penalized": {"ranker": "tests.helpers.penalized_ranker:Ranker"},
     "bfloat16": {"precision": "bfloat16", "cold_start": "mail", **SMALL_MAIL},
     "dmr+cvae bfloat16": {"precision": "bfloat16", "ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
 }
@@ -143,6 +144,29 @@ def check_rounded_tables(one: NDArray[np.float64], several: NDArray[np.float64],
     assert (off > 0.005).mean() < 0.001
 
 
+def trained_on_replicas(data_dir: Path, count: int, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The process of tests/helpers/on_replicas.py."""
+    command = [sys.executable, "-m", "tests.helpers.on_replicas", str(data_dir), str(count)]
+    return subprocess.run(
+        [*command, json.dumps({**SETTINGS, **settings})],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent.parent.parent.parent,
+    )
+
+
+@pytest.mark.slow
+def test_an_inner_layers_loss_is_refused_on_several_replicas(data_dir: Path) -> None:
+    """It would be left out, as regularizers and constraints once were."""
+    done = trained_on_replicas(data_dir, 2, {"ranker": "tests.helpers.penalized_ranker:WithInnerLoss"})
+    assert done.returncode != 0
+    assert (
+        "ValueError: on several replicas, a loss should be given to the ranker's own `add_loss`. Received one of a layer "
+        "inside of it (`add_loss` or `activity_regularizer`)."
+    ) in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("cell", "count"),
     [
@@ -153,14 +177,7 @@ def check_rounded_tables(one: NDArray[np.float64], several: NDArray[np.float64],
 )
 def test_several_replicas_do_what_one_does(cell: str, count: int, data_dir: Path) -> None:
     """With dropout, and with batches that cannot be divided evenly or have one row per replica."""
-    command = [sys.executable, "-m", "tests.helpers.on_replicas", str(data_dir), str(count)]
-    done = subprocess.run(
-        [*command, json.dumps({**SETTINGS, **CELLS[cell]})],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parent.parent.parent.parent,
-    )
+    done = trained_on_replicas(data_dir, count, CELLS[cell])
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout.splitlines()[-1])
     one, several = results["one"], results["several"]
