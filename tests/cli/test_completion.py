@@ -28,7 +28,7 @@ def offered(*words: str) -> list[str]:
     [
         (["train", "--ranker", "d"], ["dcnv2", "deepfm", "din", "dmr"]),
         (["train", "--ranker", "item-r"], ["item-rate"]),
-        (["train", "--cold-start", "m"], ["mail", "mail-pooled", "masked", "match", "metaemb"]),
+        (["train", "--cold-start", "m"], ["mail", "mail-pooled", "mail-softmax", "masked", "match", "metaemb"]),
         (["train", "--cold-start", "mail", "--variant", ""], ["none", "single", "dual", "base"]),
         (["train", "--protocol", "s"], ["strict"]),
         (["train", "--set", "cold_start.ra"], ["cold_start.rate=", "cold_start.rank="]),

@@ -81,7 +81,7 @@ from tests.helpers.command_line import error_line, mail
         ),
         (
             ["compare", "--rows", "din+cve"],
-            "unknown cold-start method 'cve'. Did you mean 'cvae'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'.",
+            "unknown cold-start method 'cve'. Did you mean 'cvae'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'mail-softmax', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'.",
         ),
         (["compare", "--seeds", "0"], "--seeds is 0. Expected a number from 1 to 1,000."),
         (
@@ -99,7 +99,7 @@ from tests.helpers.command_line import error_line, mail
         ),
         (
             ["train", "--cold-start", "male"],
-            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'.",
+            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'mail-softmax', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'.",
         ),
         (
             ["train", "--cold-start", "mail", "--variant", "duel"],

@@ -39,7 +39,7 @@ def test_names_and_required_options_are_in_the_help() -> None:
         text = " ".join(mail(command, "--help").stdout.split())
         assert "Variant of MAIL: 'none', 'single', 'dual', 'base'. [default: base]" in text
         assert (
-            "Cold-start method: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'"
+            "Cold-start method: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'mail-softmax', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'"
             in text
         )
     assert "LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable. [required without FILE]" in text

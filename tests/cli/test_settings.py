@@ -40,7 +40,7 @@ def test_one_setting(home: Path) -> None:
     done = mail("settings", "dropout", "--format", "markdown")
     assert [line for line in done.stdout.splitlines() if line.startswith("| *")] == [
         *(f"| *ranker {name}* |  |  |" for name in ("base", "dcnv2", "deepfm", "din", "dmr", "esmm", "widedeep")),
-        *(f"| *cold-start method {name}* |  |  |" for name in ("dropout", "mail", "mail-pooled")),
+        *(f"| *cold-start method {name}* |  |  |" for name in ("dropout", "mail", "mail-pooled", "mail-softmax")),
     ]
     assert error_line(mail("settings", "epoch")) == (
         "unknown setting 'epoch'. Did you mean 'epochs'? `mail settings` lists all."

@@ -78,7 +78,7 @@ def test_default_and_named_variant_are_one_cell(with_data: Path) -> None:
         (
             ["train", "--cold-start", "male"],
             "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', "
-            "'mail', 'mail-pooled', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'.",
+            "'mail', 'mail-pooled', 'mail-softmax', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'.",
         ),
         (
             ["train", "--cold-start", "mail", "--variant", "duel"],

@@ -20,6 +20,7 @@ QUICK = {
     "poso": {"cold_start.units": "8"},
     "cvae": {"cold_start.units": "16", "cold_start.latent": "4"},
     "mail-pooled": {"cold_start.units": "16,8"},
+    "mail-softmax": {"cold_start.units": "8", "cold_start.epochs": "2", "cold_start.folds": "2"},
     "match": {"cold_start.references": "64", "cold_start.steps": "3", "cold_start.dim": "4"},
     "cvar": {"cold_start.steps": "3", "cold_start.batch_size": "16"},
     "metaemb": {"cold_start.steps": "3", "cold_start.users": "8"},

@@ -268,7 +268,7 @@ class TestRuns:
         (folder,) = runs.glob("base+none/seed-0")
         assert error_line(mail("audit", folder)) == (
             f"{folder}: 'none' generates no behavior, so there is nothing to audit. "
-            "Expected a run of one of 'conse', 'cvae', 'eszsl', 'llae', 'mail', 'mail-pooled', 'match', 'neighbors'."
+            "Expected a run of one of 'conse', 'cvae', 'eszsl', 'llae', 'mail', 'mail-pooled', 'mail-softmax', 'match', 'neighbors'."
         )
 
     def test_runs_of_a_folder_that_cannot_be_audited_are_skipped(self, runs: Path, with_data: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from mailcli.errors import MailError
 from mailcli.models.contracts import TrainingRows
@@ -33,3 +36,22 @@ def check_clicks(method: str, training: TrainingRows) -> None:
             f"cold-start method '{method}': {clicks} of the {len(training.clicks)} training impressions are clicks, so "
             "there is nothing to fit. Expected some with and some without a click."
         )
+
+
+def stacked_regression(values: NDArray[np.float64], click: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:
+    """The intercept and weights [m] of a logistic regression (scikit-learn's, C = 1) of clicks [n] on values [n, m].
+
+    Values with a negative weight are left out, the most negative first: their weight is 0 (Stacked Regressions,
+    Breiman, 1996).
+    """
+    used = list(range(values.shape[1]))
+    while used:
+        regression = LogisticRegression().fit(values[:, used], click)
+        weights = regression.coef_[0]
+        if weights.min() >= 0:
+            all_weights = np.zeros(values.shape[1])
+            all_weights[used] = weights
+            return float(regression.intercept_[0]), all_weights
+        used.pop(int(weights.argmin()))
+    rate = float(click.mean())
+    return float(np.log(rate) - np.log1p(-rate)), np.zeros(values.shape[1])

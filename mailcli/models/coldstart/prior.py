@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from mailcli.data.schema import FIRST_ID
 from mailcli.metrics.biases import PSEUDO_RESIDUALS, fit_biases, shrunk_means
 from mailcli.models.coldstart._columns import Column, columns_of
-from mailcli.models.coldstart._residual import base_and_residual, check_clicks
+from mailcli.models.coldstart._residual import base_and_residual, check_clicks, stacked_regression
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.features import Features, Spec, Tensor
 
@@ -150,25 +149,6 @@ class ColdStart(ColdStartMethod):
         """The features unchanged."""
         del training
         return features
-
-
-def stacked_regression(values: Numbers, click: NDArray[np.float32]) -> tuple[float, Numbers]:
-    """The intercept and weights [m] of a logistic regression (scikit-learn's, C = 1) of clicks [n] on values [n, m].
-
-    Values with a negative weight are left out, the most negative first: their weight is 0 (Stacked Regressions,
-    Breiman, 1996).
-    """
-    used = list(range(values.shape[1]))
-    while used:
-        regression = LogisticRegression().fit(values[:, used], click)
-        weights = regression.coef_[0]
-        if weights.min() >= 0:
-            all_weights = np.zeros(values.shape[1])
-            all_weights[used] = weights
-            return float(regression.intercept_[0]), all_weights
-        used.pop(int(weights.argmin()))
-    rate = float(click.mean())
-    return float(np.log(rate) - np.log1p(-rate)), np.zeros(values.shape[1])
 
 
 def _columns(spec: Spec, groups: bool) -> Columns:

@@ -16,6 +16,7 @@ from mailcli.data.schema import Field, Schema
 from mailcli.errors import MailError
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.coldstart import prior
+from mailcli.models.coldstart._residual import stacked_regression
 from mailcli.models.contracts import TrainingRows, user_folds
 from mailcli.models.factory import make_model
 from mailcli.models.features import Spec
@@ -96,7 +97,7 @@ def test_the_statistics_are_those_of_a_slow_count() -> None:
 
 
 def test_a_training_impression_is_told_by_the_users_of_the_other_folds(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, regression = small_rows(), prior.stacked_regression
+    rows, regression = small_rows(), stacked_regression
     seen: list[Any] = []
 
     def seeing(values: Any, click: Any) -> Any:
@@ -134,13 +135,13 @@ def test_all_of_a_users_impressions_are_in_one_fold_and_folds_are_even() -> None
 def test_a_negative_weight_is_dropped() -> None:
     click = np.array([0, 0, 1, 1] * 50, np.float32)
     helps, harms = np.array([0, 1, 1, 2.0] * 50), np.array([1, 0, 0, 0.0] * 50)
-    intercept, weights = prior.stacked_regression(np.column_stack([helps, harms]), click)
-    alone, (weight,) = prior.stacked_regression(helps[:, None], click)
+    intercept, weights = stacked_regression(np.column_stack([helps, harms]), click)
+    alone, (weight,) = stacked_regression(helps[:, None], click)
     assert weights[0] == weight > 0
     assert weights[1] == 0
     assert intercept == alone
     # Of nothing that helps, the click rate remains: log(.5 / .5) = 0.
-    intercept, weights = prior.stacked_regression(harms[:, None], click)
+    intercept, weights = stacked_regression(harms[:, None], click)
     assert (intercept, weights.tolist()) == (0, [0])
 
 
@@ -166,7 +167,7 @@ def test_a_model_starts_from_the_prior(ranker: str, with_buys: Dataset) -> None:
     values = np.empty((len(fold), 2))
     for number in range(method.folds):
         values[fold == number] = method._fit(rows, fold != number).values(rows, fold == number)
-    intercept, weights = prior.stacked_regression(values, rows.clicks)
+    intercept, weights = stacked_regression(values, rows.clicks)
     everyone = np.ones(len(fold), bool)
     expected = (intercept + method._fit(rows, everyone).values(rows, everyone) @ weights)[:50]
     features = model.embedding(

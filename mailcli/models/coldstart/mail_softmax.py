@@ -1,0 +1,171 @@
+"""MAIL's tower as a distribution over behavior: how much likelier the target is for a user with these attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from scipy import sparse
+
+from mailcli.data.schema import FIRST_ID
+from mailcli.models.coldstart._behavior_network import BehaviorNetwork, Histories, log_popularity, train
+from mailcli.models.coldstart._columns import columns_of
+from mailcli.models.coldstart._residual import base_and_residual, check_clicks, stacked_regression
+from mailcli.models.coldstart._signatures import check_attributes
+from mailcli.models.contracts import ColdStartMethod, TrainingRows, user_folds
+from mailcli.models.features import Features, Spec, Tensor, first_of_each_user
+
+#: A behavior's first field has at most this many values (ours: 100 MB for the probabilities of a batch of users).
+MOST_VALUES = 100_000
+
+
+class ColdStart(ColdStartMethod):
+    """MAIL, softmax: the log-likelihood ratio of the target, added to the ranker's logit (ours).
+
+    logit = α + γ s + ρ f(x),    s = log P(y_t | a) - log P(y_t),    P(· | a) = softmax(W h(a) + b)
+
+    y is the first field of a behavior, e.g. its category. P(y | a) is what users with attributes a turn to next, as a
+    network tells from all behaviors of old users; MAIL's tower predicts embeddings of steps instead, and learns from
+    the histories of impressions. h is a layer per width, LeakyReLU(Dense(x)), of the attributes' values except the user
+    id. P(y) is how often y occurs among all behaviors. A value without behaviors has s = 0.
+
+    As in `match`, nothing is put in place of v, and the ranker f learns the residual, with ρ = 0 at first. Before the
+    first step, a logistic regression of the clicks on s sets α and the initial γ; then G_B trains γ and ρ. In training,
+    s of an impression is that of a network which was trained on users of other folds. Each of these networks stops
+    where it tells most of the behavior of its own fold, and the one for all other impressions after as many epochs, in
+    the median.
+
+    Args:
+        units: widths of the hidden layers; () for none.
+        dropout: dropout rate after each hidden layer.
+        epochs: at most so many epochs of each network (ours).
+        folds: how many folds of users (ours).
+    """
+
+    #: The values of two datasets' behaviors have nothing in common.
+    continuable = False
+    generates = True
+    needs_old_users = True
+
+    def __init__(
+        self, units: Sequence[int] = (256,), dropout: float = 0.5, epochs: int = 30, folds: int = 3, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if units and min(units) < 1:
+            raise ValueError(f"`units` should be widths of 1 or more. Received: {tuple(units)}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` should be at least 0 and below 1. Received: {dropout}")
+        if epochs < 1:
+            raise ValueError(f"`epochs` should be 1 or more. Received: {epochs}")
+        if folds < 2:
+            raise ValueError(f"`folds` should be 2 or more. Received: {folds}")
+        self.units, self.dropout, self.epochs, self.folds = tuple(units), dropout, epochs, folds
+
+    def build_for(self, spec: Spec) -> None:
+        """Make the variables; every s is 0 until `prepare` sets them.
+
+        Raises:
+            ValueError: the user id is the only attribute, or behaviors have too many values.
+        """
+        check_attributes(spec)
+        self.values = spec.vocabulary_sizes[spec.step_vocabulary]
+        if self.values > MOST_VALUES:
+            raise ValueError(
+                f"needs a first field of behaviors with at most {MOST_VALUES:,} values. '{spec.step_vocabulary}' has "
+                f"{self.values:,}"
+            )
+        attributes, target = columns_of(spec, "attributes"), columns_of(spec, "target")
+        self.attributes = [column for column in attributes.values() if column.vocabulary != spec.schema.user]
+        self.target = next(column for column in target.values() if column.vocabulary == spec.step_vocabulary)
+        self.sizes = [
+            spec.vocabulary_sizes[column.vocabulary] for column in self.attributes for _ in range(column.values)
+        ]
+        self.network = self._network(seed=0, dropout=0.0)
+        self.network.trainable = False
+        settings: dict[str, Any] = {"initializer": "zeros", "autocast": False, "dtype": "float32"}
+        self.log_popularity = self.add_weight(shape=(self.values,), trainable=False, name="popularity", **settings)
+        self.has_behavior = self.add_weight(shape=(self.values,), trainable=False, name="has_behavior", **settings)
+        self.intercept = self.add_weight(shape=(), trainable=False, name="intercept", **settings)
+        self.gamma = self.add_weight(shape=(), trainable=True, name="gamma", **settings)
+        self.gain = self.add_weight(shape=(), trainable=True, name="gain", **settings)
+
+    def _network(self, seed: int, dropout: float) -> BehaviorNetwork:
+        network = BehaviorNetwork(self.sizes, self.values, self.units, dropout, seed)
+        network.build()
+        return network
+
+    def prepare(self, training: TrainingRows) -> NDArray[np.float32]:
+        """Train the networks; [N], s of each impression by the network of its user's fold.
+
+        Raises:
+            MailError: all impressions are clicks, or none; or there are fewer users than folds.
+        """
+        check_clicks("mail-softmax", training)
+        keys = np.concatenate([column.from_group(training.attributes) for column in self.attributes], axis=1)
+        target = self.target.from_group(training.target)[training.items, 0]
+        users = _histories(training, keys, self.values)
+        behaviors = users.counts.sum(axis=0)
+        self.log_popularity.assign(log_popularity(behaviors))
+        self.has_behavior.assign((behaviors > 0) & (np.arange(self.values) >= FIRST_ID))
+        fold = user_folds(np.arange(len(keys)), self.folds, training.seed)
+        scores, best_epochs = np.empty(len(training.users), np.float32), []
+        for number in range(self.folds):
+            network = self._network(training.seed, self.dropout)
+            held_out = users.rows(fold == number)
+            best_epochs.append(train(network, users.rows(fold != number), self.epochs, training.seed, held_out))
+            of_fold = fold[training.users] == number
+            scores[of_fold] = self._scores_by(network, keys[training.users[of_fold]], target[of_fold])
+        final = self._network(training.seed, self.dropout)
+        train(final, users, int(np.median(best_epochs)), training.seed)
+        for own, trained in zip(self.network.weights, final.weights, strict=True):
+            own.assign(trained)
+        intercept, (weight,) = stacked_regression(scores[:, None].astype(np.float64), training.clicks)
+        self.intercept.assign(intercept)
+        self.gamma.assign(weight)
+        return scores
+
+    def _scores_by(self, network: BehaviorNetwork, keys: NDArray[np.int64], target: NDArray[np.int64]) -> Any:
+        """s of impressions, each distinct combination of attributes once."""
+        combinations, place = np.unique(keys, axis=0, return_inverse=True)
+        scores = np.empty(len(keys), np.float32)
+        for start, log_probability in network.log_probabilities(combinations):
+            rows = np.flatnonzero((place >= start) & (place < start + len(log_probability)))
+            scores[rows] = self._ratio(log_probability, tf.constant(place[rows] - start), tf.constant(target[rows]))
+        return scores
+
+    def _ratio(self, log_probability: Tensor, users: Tensor, target: Tensor) -> Tensor:
+        """s [B] of log P(· | a) [U, values], the rows of the impressions' users [B] and the targets' ids [B]."""
+        target = tf.cast(target, users.dtype)
+        told = tf.gather_nd(log_probability, tf.stack([users, target], axis=1))
+        return tf.gather(self.has_behavior.value, target) * (told - tf.gather(self.log_popularity.value, target))
+
+    def complete(self, features: Features, training: bool = False) -> Features:
+        """Put s into `prepared` where `prepare` has given none."""
+        del training
+        unknown = tf.where(tf.math.is_nan(features.prepared))[:, 0]
+        # P(· | a) is made once per user of the batch.
+        first, user_index = first_of_each_user(features.user, unknown)
+        rows = tf.gather(features.table_rows, first)
+        keys = tf.concat([column.from_table_rows(rows) for column in self.attributes], axis=1)
+        log_probability = tf.nn.log_softmax(self.network(keys))
+        scores = self._ratio(log_probability, user_index, tf.gather(features.target_id, unknown))
+        return features._replace(prepared=tf.tensor_scatter_nd_update(features.prepared, unknown[:, None], scores))
+
+    def logits(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
+        """α + γ s + ρ f(x), with s = 0 where `prepared` has none; a logit of conversions stays as it is."""
+        scores = tf.where(tf.math.is_nan(features.prepared), 0.0, features.prepared)
+        base = self.intercept + self.gamma * scores
+        return base_and_residual(base, self.gain, ranker(features, training=training))
+
+
+def _histories(training: TrainingRows, keys: NDArray[np.int64], values: int) -> Histories:
+    """The attributes and behaviors of all users; padding and unknown values are no behavior."""
+    user, ids, _ = training.behaviors()
+    known = ids >= FIRST_ID
+    counts = sparse.csr_array(
+        (np.ones(np.count_nonzero(known), np.float32), (user[known], ids[known])), (len(keys), values)
+    )
+    return Histories(keys, counts)
