@@ -132,9 +132,9 @@ class Softmax:
             for start in range(0, len(order), BATCH):
                 part = own.rows(order[start : start + BATCH])
                 self.step(one_hot(part.keys, self.sizes), part.counts.toarray().astype(np.float32))
-            told = nats(held, self.log_probability(held.keys), popularity(own))
-            if told > best:
-                best, weights, since = told, self.network.get_weights(), 0
+            gain = nats(held, self.log_probability(held.keys), popularity(own))
+            if gain > best:
+                best, weights, since = gain, self.network.get_weights(), 0
             elif (since := since + 1) == PATIENCE:
                 break
         self.network.set_weights(weights)
@@ -187,18 +187,18 @@ def main(name: str, seed: int, data_dir: Path, run: Path | None) -> None:
     own, held = users.rows(np.flatnonzero(fold)), users.rows(np.flatnonzero(fold == 0))
     base, weights = popularity(own), method.field_weights.numpy()
 
-    def told_by_counting(prior: float) -> float:
+    def gain_of_counting(prior: float) -> float:
         return nats(held, counting(own, held.keys, weights, prior), base)
 
-    prior = max(PRIORS, key=told_by_counting)
+    prior = max(PRIORS, key=gain_of_counting)
     sizes = keys.max(axis=0) + 1
     networks = [Softmax(sizes, base, *settings) for settings in NETWORKS]
-    told = [network.fit(own, held) for network in networks]
-    best = int(np.argmax(told))
+    gains = [network.fit(own, held) for network in networks]
+    best = int(np.argmax(gains))
     print(f"{name}: {len(users.keys)} old users, {users.counts.sum():.0f} behaviors, {len(base)} values")
     print(f"entropy of popularity: {-np.log(base) @ held.counts.sum(axis=0) / held.counts.sum():.3f} nats per behavior")
-    print(f"counting, prior of {prior:.0f} behaviors: {told_by_counting(prior):+.4f} nats")
-    for (units, dropout), value in zip(NETWORKS, told, strict=True):
+    print(f"counting, prior of {prior:.0f} behaviors: {gain_of_counting(prior):+.4f} nats")
+    for (units, dropout), value in zip(NETWORKS, gains, strict=True):
         print(f"softmax, hidden layers {units}, dropout {dropout}: {value:+.4f} nats")
 
     view = splits["validation"]

@@ -139,8 +139,8 @@ class ColdStart(ColdStartMethod):
     def _ratio(self, log_probability: Tensor, users: Tensor, target: Tensor) -> Tensor:
         """s [B] of log P(· | a) [U, values], the rows of the impressions' users [B] and the targets' ids [B]."""
         target = tf.cast(target, users.dtype)
-        told = tf.gather_nd(log_probability, tf.stack([users, target], axis=1))
-        return tf.gather(self.has_behavior.value, target) * (told - tf.gather(self.log_popularity.value, target))
+        of_target = tf.gather_nd(log_probability, tf.stack([users, target], axis=1))
+        return tf.gather(self.has_behavior.value, target) * (of_target - tf.gather(self.log_popularity.value, target))
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put s into `prepared` where `prepare` has given none."""

@@ -17,7 +17,7 @@ from mailcli.models.coldstart._behavior_network import BehaviorNetwork, Historie
 from mailcli.models.contracts import SeenBehaviors, TrainingRows, user_folds
 from mailcli.models.features import Spec
 from tests.helpers.features import no_teacher, some_features, spec
-from tests.models.coldstart.test_match import BEHAVIORS, TARGET, small_rows, small_spec
+from tests.helpers.training_rows import BEHAVIORS, TARGET, small_rows, small_spec
 
 
 def method(**options: Any) -> mail_softmax.ColdStart:
