@@ -44,7 +44,7 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/rankers-kuairand-rebuilt.toml experiments/dcnv2-kuairand-rebuilt.toml \
 	experiments/mail-dcnv2-kuairand-rebuilt.toml experiments/tuned/several-seeds-dcnv2-kuairand-rebuilt.toml \
 	experiments/tuned/against-tuned-dcnv2-kuairand-rebuilt.toml \
-	experiments/rivals-kuairand-rebuilt.toml \
+	experiments/rivals-kuairand-rebuilt.toml experiments/rivals-kuairand-rebuilt-10-seeds.toml \
 	experiments/confirm-kuairand-rebuilt.toml experiments/confirm-kuairand-rebuilt-long-view.toml \
 	experiments/tuned/against-tuned-kuairand-rebuilt.toml \
 	experiments/rivals-kuairand-rebuilt-strict.toml \
@@ -57,7 +57,8 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/form-kuairand-rebuilt.toml
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
 	experiments/rankers-ml-100k-strict.toml \
-	experiments/rivals-ml-100k-strict.toml experiments/table3-ml-100k-strict.toml \
+	experiments/rivals-ml-100k-strict.toml experiments/softmax-ml-100k-strict.toml \
+	experiments/table3-ml-100k-strict.toml \
 	experiments/form-ml-100k-strict.toml \
 	experiments/same-weights-ml-100k.toml experiments/table2-ml-100k.toml experiments/table3-ml-100k.toml \
 	experiments/rivals-ml-100k.toml experiments/paper-settings-ml-100k.toml \
