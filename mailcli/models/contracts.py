@@ -88,6 +88,9 @@ class ColdStartMethod(keras.layers.Layer):
     """Whether `complete` generates behavior for new users, or predicts their match with the target; tables expect an
     audit of its runs. It must be a literal: settings/class_code.py reads it without importing the class."""
 
+    generates_numbers: ClassVar[bool] = False
+    """Whether what it generates is `Features.prepared`, and no behavior that could be drawn; a literal, too."""
+
     @property
     def co_trained(self) -> bool:
         """Whether G_A trains the variables, with `zero_shot_losses`; otherwise G_B does, with the click loss."""

@@ -61,6 +61,15 @@ def generating_methods() -> list[str]:
     return [name for name in plugins.names(plugins.COLD_STARTS) if generates_behavior(name)]
 
 
+def drawable_methods() -> list[str]:
+    """Those of them whose behavior can be drawn: it is no number per impression."""
+    return [
+        name
+        for name in generating_methods()
+        if class_attribute(plugins.COLD_STARTS, name, "generates_numbers") is not True
+    ]
+
+
 def trains_on_generated_behavior(method: str) -> bool:
     """Whether a cold-start method generates behavior that the ranker is trained with: it is no two-stage method."""
     return generates_behavior(method) and class_attribute(plugins.COLD_STARTS, method, "two_stage") is not True

@@ -13,7 +13,7 @@ from mailcli.settings.search import settings_named
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("epochs", ["epochs"]),
+        ("epochs", ["epochs", "cold_start.epochs"]),
         ("match_weight", ["ranker.match_weight"]),
         ("ranker.match_weight", ["ranker.match_weight"]),
         ("dmr", ["ranker.units", "ranker.dropout", "ranker.match_weight"]),

@@ -230,6 +230,6 @@ def test_debug_messages_report_what_a_run_reads_and_writes(
         f"{run.folder}: best validation AUC so far, #, after step 22 (epoch 1); weights written.",
         f"{run.weights}: weights loaded in # s.",
         f"{run.folder}: not audited: {run.folder}: 'none' generates no behavior, so there is nothing to audit. Expected "
-        "a run of one of 'conse', 'cvae', 'eszsl', 'llae', 'mail', 'mail-pooled', 'match', 'neighbors'.",
+        "a run of one of 'conse', 'cvae', 'eszsl', 'llae', 'mail', 'mail-pooled', 'mail-softmax', 'match', 'neighbors'.",
         f"{run.folder}: finished run of this config.",
     ]

@@ -23,7 +23,7 @@ MOST_VALUES = 100_000
 
 
 class ColdStart(ColdStartMethod):
-    """MAIL, softmax: the log-likelihood ratio of the target, added to the ranker's logit (ours).
+    """MAIL, softmax: how much likelier attributes make the target (ours; after Feng et al., CIKM 2021).
 
     logit = α + γ s + ρ f(x),    s = log P(y_t | a) - log P(y_t),    P(· | a) = softmax(W h(a) + b)
 
@@ -48,6 +48,7 @@ class ColdStart(ColdStartMethod):
     #: The values of two datasets' behaviors have nothing in common.
     continuable = False
     generates = True
+    generates_numbers = True
     needs_old_users = True
 
     def __init__(

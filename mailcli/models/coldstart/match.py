@@ -68,6 +68,7 @@ class ColdStart(ColdStartMethod):
     #: The vectors of two datasets' histories have nothing in common but their length.
     continuable = False
     generates = True
+    generates_numbers = True
     needs_old_users = True
 
     def __init__(self, dim: int = 32, references: int = 8192, steps: int = 200, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ from mailcli.data.protocol import View
 from mailcli.errors import MailError, quoted
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.opening import check_has_weights
-from mailcli.settings.class_code import generates_behavior, generating_methods
+from mailcli.settings.class_code import drawable_methods, generates_behavior
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: Old users and new users, at most so many each (ours: more points make a map unreadable).
@@ -89,7 +89,7 @@ def _check_generates(run: RunFolder) -> None:
 def _nothing_to_draw(run: RunFolder) -> MailError:
     return MailError(
         f"{run.folder}: '{run.config.cold_start}' generates no behavior, so there is nothing to draw. Expected a run "
-        f"of one of {quoted(name for name in generating_methods() if name != 'match')}."
+        f"of one of {quoted(drawable_methods())}."
     )
 
 
