@@ -17,7 +17,6 @@ attributes and by the users' real behavior. Protocol strict, so that new users a
 
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import keras
@@ -34,6 +33,8 @@ from mailcli.data.batches import target_ids
 from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.data.protocol import View, views
 from mailcli.metrics.auc import auc, gauc
+from mailcli.models.coldstart._behavior_network import Histories
+from mailcli.models.coldstart._columns import group_keys
 from mailcli.models.coldstart.match import ColdStart, kernel
 from mailcli.models.contracts import user_folds
 from mailcli.models.factory import make_model
@@ -52,31 +53,18 @@ EPOCHS, PATIENCE = 100, 5
 BATCH = 256
 
 
-class OldUsers(NamedTuple):
-    """Old users with behavior."""
-
-    keys: np.ndarray
-    """[users, fields], ids of their attributes."""
-    counts: sparse.csr_array
-    """[users, values], how often each did what."""
-
-    def rows(self, index: np.ndarray) -> "OldUsers":
-        """Some of them."""
-        return OldUsers(self.keys[index], self.counts[index])
-
-
-def popularity(users: OldUsers) -> np.ndarray:
+def popularity(users: Histories) -> np.ndarray:
     """P(y) [values], each value counted once more than it is."""
     counts = users.counts.sum(axis=0) + 1
     return counts / counts.sum()
 
 
-def nats(users: OldUsers, log_probability: np.ndarray, base: np.ndarray) -> float:
+def nats(users: Histories, log_probability: np.ndarray, base: np.ndarray) -> float:
     """The mean of log P(y | a) / P(y) over the behaviors of some users, log P(y | a) [users, values]."""
     return float((users.counts.multiply(log_probability - np.log(base))).sum() / users.counts.sum())
 
 
-def counting(users: OldUsers, keys: np.ndarray, weights: np.ndarray, prior: float) -> np.ndarray:
+def counting(users: Histories, keys: np.ndarray, weights: np.ndarray, prior: float) -> np.ndarray:
     """log P(y | a) [queries, values] by the formula of the module."""
     base = popularity(users)
     parts = []
@@ -124,7 +112,7 @@ class Softmax:
         parts = (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
         return np.concatenate([tf.nn.log_softmax(self.network(one_hot(part, self.sizes))).numpy() for part in parts])
 
-    def fit(self, own: OldUsers, held: OldUsers) -> float:
+    def fit(self, own: Histories, held: Histories) -> float:
         """Train it to the epoch that tells most of held-out users; that many nats per behavior."""
         rng, best, weights, since = np.random.default_rng(0), -np.inf, None, 0
         for _ in range(EPOCHS):
@@ -141,17 +129,17 @@ class Softmax:
         return best
 
 
-def fitted_match(dataset: Dataset, config: RunConfig, train: View) -> tuple[ColdStart, OldUsers, np.ndarray]:
+def fitted_match(dataset: Dataset, config: RunConfig, train: View) -> tuple[ColdStart, Histories, np.ndarray]:
     """`match` as it is before the first step; the old users; and the keys of all users."""
     rows = training_rows(dataset, train, config, lambda folds: np.empty(folds))
     method = make_model(dataset, config).cold_start
     method.prepare(rows)
-    keys = np.concatenate([column.from_group(rows.attributes) for column in method.attributes], axis=1)
+    keys = group_keys(method.attributes, rows.attributes)
     user, ids, _ = rows.behaviors()
     shape = len(keys), method.vectors.shape[0]
     counts = sparse.csr_array((np.ones(len(user)), (user, ids)), shape)
     old = np.flatnonzero(counts.sum(axis=1))
-    return method, OldUsers(keys[old], counts[old]), keys
+    return method, Histories(keys[old], counts[old]), keys
 
 
 def ranking(users: np.ndarray, clicks: np.ndarray, scores: np.ndarray) -> str:

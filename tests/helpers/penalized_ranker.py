@@ -12,7 +12,7 @@ from mailcli.models import Features, RankingTower
 
 
 class Ranker(RankingTower):
-    """A network with an L2 penalty, kernels of norm 1, and a loss of its own."""
+    """A network with an L2 penalty and kernels of norm 1."""
 
     supports_replicas = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -32,6 +33,21 @@ class Column(NamedTuple):
         """Its ids [B, values] from `Features.table_rows` [B, n]; 0, as in a batch, where there is no value."""
         rows = table_rows[:, self.first_of_rows : self.first_of_rows + self.values]
         return tf.maximum(rows - self.first_row, 0)
+
+
+def other_attributes(spec: Spec) -> list[Column]:
+    """The columns of the attributes but the user id."""
+    return [column for column in columns_of(spec, "attributes").values() if column.vocabulary != spec.schema.user]
+
+
+def target_of_steps(spec: Spec) -> Column:
+    """The target's column that has the vocabulary of a behavior step's first field."""
+    return next(column for column in columns_of(spec, "target").values() if column.vocabulary == spec.step_vocabulary)
+
+
+def group_keys(columns: Sequence[Column], ids: NDArray[np.int32]) -> NDArray[np.int64]:
+    """[n, F], the ids of some columns of all ids of their group [n, columns]."""
+    return np.concatenate([column.from_group(ids) for column in columns], axis=1)
 
 
 def columns_of(spec: Spec, group: Literal["attributes", "target"]) -> dict[str, Column]:

@@ -12,11 +12,17 @@ from scipy import sparse
 
 from mailcli.data.schema import FIRST_ID
 from mailcli.models.coldstart._behavior_network import BehaviorNetwork, Histories, log_popularity, train
-from mailcli.models.coldstart._columns import columns_of
-from mailcli.models.coldstart._residual import base_and_residual, check_clicks, stacked_regression
+from mailcli.models.coldstart._columns import group_keys, other_attributes, target_of_steps
+from mailcli.models.coldstart._residual import (
+    base_and_residual,
+    check_clicks,
+    fill_prepared,
+    prepared_or_zero,
+    stacked_regression,
+)
 from mailcli.models.coldstart._signatures import check_attributes
 from mailcli.models.contracts import ColdStartMethod, TrainingRows, user_folds
-from mailcli.models.features import Features, Spec, Tensor, first_of_each_user
+from mailcli.models.features import Features, Spec, Tensor
 
 #: A behavior's first field has at most this many values (ours: 100 MB for the probabilities of a batch of users).
 MOST_VALUES = 100_000
@@ -78,9 +84,7 @@ class ColdStart(ColdStartMethod):
                 f"needs a first field of behaviors with at most {MOST_VALUES:,} values. '{spec.step_vocabulary}' has "
                 f"{self.values:,}"
             )
-        attributes, target = columns_of(spec, "attributes"), columns_of(spec, "target")
-        self.attributes = [column for column in attributes.values() if column.vocabulary != spec.schema.user]
-        self.target = next(column for column in target.values() if column.vocabulary == spec.step_vocabulary)
+        self.attributes, self.target = other_attributes(spec), target_of_steps(spec)
         self.sizes = [
             spec.vocabulary_sizes[column.vocabulary] for column in self.attributes for _ in range(column.values)
         ]
@@ -105,12 +109,12 @@ class ColdStart(ColdStartMethod):
             MailError: all impressions are clicks, or none; or there are fewer users than folds.
         """
         check_clicks("mail-softmax", training)
-        keys = np.concatenate([column.from_group(training.attributes) for column in self.attributes], axis=1)
+        keys = group_keys(self.attributes, training.attributes)
         target = self.target.from_group(training.target)[training.items, 0]
         users = _histories(training, keys, self.values)
         behaviors = users.counts.sum(axis=0)
         self.log_popularity.assign(log_popularity(behaviors))
-        self.has_behavior.assign((behaviors > 0) & (np.arange(self.values) >= FIRST_ID))
+        self.has_behavior.assign(behaviors > 0)
         fold = user_folds(np.arange(len(keys)), self.folds, training.seed)
         scores, best_epochs = np.empty(len(training.users), np.float32), []
         for number in range(self.folds):
@@ -128,7 +132,9 @@ class ColdStart(ColdStartMethod):
         self.gamma.assign(weight)
         return scores
 
-    def _scores_by(self, network: BehaviorNetwork, keys: NDArray[np.int64], target: NDArray[np.int64]) -> Any:
+    def _scores_by(
+        self, network: BehaviorNetwork, keys: NDArray[np.int64], target: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         """s of impressions, each distinct combination of attributes once."""
         combinations, place = np.unique(keys, axis=0, return_inverse=True)
         scores = np.empty(len(keys), np.float32)
@@ -146,19 +152,15 @@ class ColdStart(ColdStartMethod):
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put s into `prepared` where `prepare` has given none."""
         del training
-        unknown = tf.where(tf.math.is_nan(features.prepared))[:, 0]
-        # P(· | a) is made once per user of the batch.
-        first, user_index = first_of_each_user(features.user, unknown)
-        rows = tf.gather(features.table_rows, first)
-        keys = tf.concat([column.from_table_rows(rows) for column in self.attributes], axis=1)
-        log_probability = tf.nn.log_softmax(self.network(keys))
-        scores = self._ratio(log_probability, user_index, tf.gather(features.target_id, unknown))
-        return features._replace(prepared=tf.tensor_scatter_nd_update(features.prepared, unknown[:, None], scores))
+
+        def score(keys: Tensor, users: Tensor, target: Tensor) -> Tensor:
+            return self._ratio(tf.nn.log_softmax(self.network(keys)), users, target)
+
+        return fill_prepared(features, self.attributes, score)
 
     def logits(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
         """α + γ s + ρ f(x), with s = 0 where `prepared` has none; a logit of conversions stays as it is."""
-        scores = tf.where(tf.math.is_nan(features.prepared), 0.0, features.prepared)
-        base = self.intercept + self.gamma * scores
+        base = self.intercept + self.gamma * prepared_or_zero(features)
         return base_and_residual(base, self.gain, ranker(features, training=training))
 
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from mailcli.models.coldstart._columns import columns_of
+from mailcli.models.coldstart._columns import group_keys, other_attributes, target_of_steps
 from mailcli.models.coldstart._generated_steps import assign_first_rows
 from mailcli.models.coldstart._kernel_regression import fit_weights, regress
-from mailcli.models.coldstart._residual import base_and_residual, check_clicks
+from mailcli.models.coldstart._residual import base_and_residual, check_clicks, fill_prepared, prepared_or_zero
 from mailcli.models.coldstart._signatures import check_attributes
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.correspondence import value_vectors
-from mailcli.models.features import Features, Spec, Tensor, first_of_each_user
+from mailcli.models.features import Features, Spec, Tensor
 
 Numbers = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -88,9 +88,7 @@ class ColdStart(ColdStartMethod):
             ValueError: the user id is the only attribute.
         """
         check_attributes(spec)
-        attributes, target = columns_of(spec, "attributes"), columns_of(spec, "target")
-        self.attributes = [column for column in attributes.values() if column.vocabulary != spec.schema.user]
-        self.target = next(column for column in target.values() if column.vocabulary == spec.step_vocabulary)
+        self.attributes, self.target = other_attributes(spec), target_of_steps(spec)
         fields = sum(column.values for column in self.attributes)
         references, dim = self.settings["references"], self.settings["dim"]
         self.vectors = self._variable("vectors", spec.vocabulary_sizes[spec.step_vocabulary], dim)
@@ -119,7 +117,7 @@ class ColdStart(ColdStartMethod):
         user, ids, left_out = training.behaviors()
         self._fit_vectors(user, ids, training.seed)
         histories = self._histories(user, ids, len(training.attributes))
-        predicted = self._fit_regression(self._keys(training), histories, training.seed)
+        predicted = self._fit_regression(group_keys(self.attributes, training.attributes), histories, training.seed)
         prior_weight = history_prior_weight(histories, predicted)
         self.history_prior_weight.assign(prior_weight)
         tastes = (histories.sums + prior_weight * predicted) / (histories.counts + prior_weight)[:, None]
@@ -133,10 +131,6 @@ class ColdStart(ColdStartMethod):
         # Users do not like what fits them less: a negative weight is noise.
         self.gamma.assign(max(regression.coef_[0, 0], 0.0))
         return prepared[:, 0].astype(np.float32)
-
-    def _keys(self, training: TrainingRows) -> Ids:
-        """[users, F], the ids of attributes other than the user id."""
-        return np.concatenate([column.from_group(training.attributes) for column in self.attributes], axis=1)
 
     def _fit_vectors(self, user: Ids, ids: Ids, seed: int) -> None:
         """y, centered by the mean over all behaviors, in which unknown values count as 0.
@@ -200,7 +194,7 @@ class ColdStart(ColdStartMethod):
         target = tf.gather(self.vectors.value, features.target_id)
         real = tf.reduce_sum(tf.gather(self.vectors.value, features.step_ids), axis=1)
         counts = tf.math.count_nonzero(features.behavior_mask, axis=1, dtype=tf.float32)
-        predicted = tf.where(tf.math.is_nan(features.prepared), 0.0, features.prepared)
+        predicted = prepared_or_zero(features)
         prior_weight = self.history_prior_weight.value
         real_match = tf.reduce_sum(real * target, axis=1) / self.scale.value
         return (real_match + prior_weight * predicted) / (counts + prior_weight)
@@ -208,15 +202,12 @@ class ColdStart(ColdStartMethod):
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put the predicted match <ŷ, y_t> / S into `prepared` where `prepare` has given none."""
         del training
-        unknown = tf.where(tf.math.is_nan(features.prepared))[:, 0]
-        # ŷ is made once per user of the batch.
-        first, user_index = first_of_each_user(features.user, unknown)
-        rows = tf.gather(features.table_rows, first)
-        keys = tf.concat([column.from_table_rows(rows) for column in self.attributes], axis=1)
-        predicted = tf.gather(self.predict_tastes(keys), user_index)
-        target = tf.gather(self.vectors.value, tf.gather(features.target_id, unknown))
-        matches = tf.reduce_sum(predicted * target, axis=1) / self.scale.value
-        return features._replace(prepared=tf.tensor_scatter_nd_update(features.prepared, unknown[:, None], matches))
+
+        def predicted_match(keys: Tensor, users: Tensor, target: Tensor) -> Tensor:
+            predicted = tf.gather(self.predict_tastes(keys), users)
+            return tf.reduce_sum(predicted * tf.gather(self.vectors.value, target), axis=1) / self.scale.value
+
+        return fill_prepared(features, self.attributes, predicted_match)
 
     def logits(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
         """α + γ s + ρ f(x); a logit of conversions stays as it is."""
