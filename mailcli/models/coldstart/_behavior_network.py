@@ -14,6 +14,7 @@ from scipy import sparse
 from mailcli.models.features import Tensor
 from mailcli.models.layers import leaky_relu
 from mailcli.models.optimizers import DenseAdam
+from mailcli.utils.progress import progress
 
 #: Users per step, and distinct attributes that are scored at once (ours).
 USERS_PER_STEP = 256
@@ -98,7 +99,14 @@ def log_popularity(behaviors: NDArray[Any]) -> NDArray[np.float32]:
     return np.log((behaviors + 1) / (behaviors + 1).sum()).astype(np.float32)
 
 
-def train(network: BehaviorNetwork, users: Histories, epochs: int, seed: int, held_out: Histories | None = None) -> int:
+def train(
+    network: BehaviorNetwork,
+    users: Histories,
+    epochs: int,
+    seed: int,
+    held_out: Histories | None = None,
+    title: str = "learning from behavior",
+) -> int:
     """Train a network to the cross-entropy of all behaviors, from popularity on.
 
     Args:
@@ -107,6 +115,7 @@ def train(network: BehaviorNetwork, users: Histories, epochs: int, seed: int, he
         epochs: how many, or at most.
         seed: of the order of users.
         held_out: users by whose behavior the best epoch is chosen; None for the last.
+        title: of the progress that is shown.
 
     Returns:
         The epoch whose weights the network has; at least 1.
@@ -132,19 +141,21 @@ def train(network: BehaviorNetwork, users: Histories, epochs: int, seed: int, he
 
     rng = np.random.default_rng(seed)
     best, best_epoch, weights = -np.inf, 1, network.get_weights()
-    for epoch in range(1, epochs + 1):
-        order = rng.permutation(len(users.keys))
-        for start in range(0, len(order), USERS_PER_STEP):
-            part = users.rows(order[start : start + USERS_PER_STEP])
-            step(part.keys, part.counts.toarray().astype(np.float32))
-        if held_out is None:
-            best_epoch = epoch
-            continue
-        likelihood = _total_log_likelihood(network, held_out)
-        if likelihood > best:
-            best, best_epoch, weights = likelihood, epoch, network.get_weights()
-        elif epoch - best_epoch >= PATIENCE:
-            break
+    with progress(title, epochs * len(users.keys), "users") as advance:
+        for epoch in range(1, epochs + 1):
+            order = rng.permutation(len(users.keys))
+            for start in range(0, len(order), USERS_PER_STEP):
+                part = users.rows(order[start : start + USERS_PER_STEP])
+                step(part.keys, part.counts.toarray().astype(np.float32))
+                advance(len(part.keys))
+            if held_out is None:
+                best_epoch = epoch
+                continue
+            likelihood = _total_log_likelihood(network, held_out)
+            if likelihood > best:
+                best, best_epoch, weights = likelihood, epoch, network.get_weights()
+            elif epoch - best_epoch >= PATIENCE:
+                break
     if held_out is not None:
         network.set_weights(weights)
     return best_epoch

@@ -120,11 +120,13 @@ class ColdStart(ColdStartMethod):
         for number in range(self.folds):
             network = self._network(training.seed, self.dropout)
             held_out = users.rows(fold == number)
-            best_epochs.append(train(network, users.rows(fold != number), self.epochs, training.seed, held_out))
+            title = f"behavior network {number + 1} of {self.folds + 1}"
+            best_epochs.append(train(network, users.rows(fold != number), self.epochs, training.seed, held_out, title))
             of_fold = fold[training.users] == number
             scores[of_fold] = self._scores_by(network, keys[training.users[of_fold]], target[of_fold])
         final = self._network(training.seed, self.dropout)
-        train(final, users, int(np.median(best_epochs)), training.seed)
+        title = f"behavior network {self.folds + 1} of {self.folds + 1}"
+        train(final, users, int(np.median(best_epochs)), training.seed, title=title)
         for own, trained in zip(self.network.weights, final.weights, strict=True):
             own.assign(trained)
         intercept, (weight,) = stacked_regression(scores[:, None].astype(np.float64), training.clicks)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from mailcli.errors import MailError
-from mailcli.models.coldstart import mail_softmax
+from mailcli.models.coldstart import _behavior_network, mail_softmax
 from mailcli.models.coldstart._behavior_network import BehaviorNetwork, Histories, log_popularity, train
 from mailcli.models.contracts import SeenBehaviors, TrainingRows, user_folds
 from mailcli.models.features import Spec
@@ -84,9 +86,9 @@ def test_a_network_keeps_the_epoch_that_tells_most_of_held_out_users() -> None:
 def test_impressions_are_scored_by_the_network_of_their_users_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[BehaviorNetwork] = []
 
-    def remembering(network: BehaviorNetwork, *arguments: Any) -> int:
+    def remembering(network: BehaviorNetwork, *arguments: Any, **title: str) -> int:
         seen.append(network)
-        return train(network, *arguments)
+        return train(network, *arguments, **title)
 
     monkeypatch.setattr(mail_softmax, "train", remembering)
     made, rows = method(), small_rows()
@@ -107,15 +109,46 @@ def test_impressions_are_scored_by_the_network_of_their_users_fold(monkeypatch: 
 def test_a_folds_network_knows_no_behavior_of_its_users(monkeypatch: pytest.MonkeyPatch) -> None:
     learned_from: list[tuple[int, int]] = []
 
-    def remembering(network: BehaviorNetwork, users: Histories, epochs: int, seed: int, *held_out: Histories) -> int:
-        learned_from.append((int(users.counts.sum()), int(sum(part.counts.sum() for part in held_out))))
-        return train(network, users, epochs, seed, *held_out)
+    def remembering(
+        network: BehaviorNetwork,
+        users: Histories,
+        epochs: int,
+        seed: int,
+        held_out: Histories | None = None,
+        title: str = "",
+    ) -> int:
+        learned_from.append((int(users.counts.sum()), int(held_out.counts.sum()) if held_out else 0))
+        return train(network, users, epochs, seed, held_out, title)
 
     monkeypatch.setattr(mail_softmax, "train", remembering)
     method().prepare(small_rows())
     fold = user_folds(np.arange(5), 2, 0)[BEHAVIORS[:, 0]]
     first, second = int((fold == 0).sum()), int((fold == 1).sum())
     assert learned_from == [(second, first), (first, second), (8, 0)]
+
+
+def test_the_progress_of_every_network_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[list[Any]] = []
+
+    @contextmanager
+    def display(title: str, total: float, unit: str) -> Iterator[Callable[[float], None]]:
+        shown.append([title, total, unit, 0])
+
+        def advance(amount: float) -> None:
+            shown[-1][3] += amount
+
+        yield advance
+
+    monkeypatch.setattr(_behavior_network, "progress", display)
+    method(epochs=1).prepare(small_rows())
+    # Users 0 to 3 have behavior.
+    fold = user_folds(np.arange(5), 2, 0)[:4]
+    others = [int((fold != number).sum()) for number in (0, 1)]
+    assert shown == [
+        ["behavior network 1 of 3", others[0], "users", others[0]],
+        ["behavior network 2 of 3", others[1], "users", others[1]],
+        ["behavior network 3 of 3", 4, "users", 4],
+    ]
 
 
 def test_the_ratio_is_added_to_the_logit() -> None:
