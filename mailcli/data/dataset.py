@@ -113,6 +113,10 @@ class Dataset:
         """How the values of a field were made from raw ones; RAW, too, if an older version did not record it."""
         return self._derivations.get(field.group, {}).get(field.name, RAW)
 
+    def dense_derivation(self, name: str) -> Derivation:
+        """What stands for a missing value of a number, before log(1 + x) and standardization."""
+        return self._derivations.get("dense", {}).get(name, RAW)
+
     def column(self, table: str, name: str) -> NDArray:
         """One column, e.g. `column("users", "gender")`; multi-valued ones are [rows, values].
 

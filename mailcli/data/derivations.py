@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from mailcli.data.schema import Group
 from mailcli.utils.parsing import numbers_among
@@ -58,8 +58,8 @@ class Derivation:
 
 #: A field whose values are the raw ones.
 RAW = Derivation()
-Derivations = Mapping[Group, Mapping[str, Derivation]]
-"""By group and field; fields that are not named have the raw values."""
+Derivations = Mapping[Group | Literal["dense"], Mapping[str, Derivation]]
+"""By group and field, or by `dense` and the name of a number; what is not named has the raw values."""
 
 
 def derivations_to_json(derivations: Derivations) -> dict[str, dict[str, Any]]:

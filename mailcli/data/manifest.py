@@ -138,7 +138,7 @@ def _part_faults(manifest: dict[str, Any]) -> list[str]:
 def _derivation_faults(manifest: dict[str, Any]) -> list[str]:
     """What is wrong with the derivations, if there are any."""
     schema = Schema.from_json(manifest["schema"])
-    fields = {(field.group, field.name) for field in schema.fields}
+    fields = {(field.group, field.name) for field in schema.fields} | {("dense", name) for name in schema.dense}
     rule = Rule("how values of the dataset's fields were made", lambda value: _are_derivations(value, fields))
     return table_faults(manifest, {DERIVATIONS: rule}, other_keys=True)
 

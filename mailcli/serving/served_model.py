@@ -199,17 +199,17 @@ class ServedModel:
         fields = self._schema.group("target")
         field_inputs, number_inputs = self.inputs.features[: len(fields)], self.inputs.features[len(fields) :]
         target = self._columns(field_inputs, fields, raw)
-        numbers = [self._scale(input_.field, raw[input_.name]) for input_ in number_inputs]
+        numbers = [self._scale(input_, raw[input_.name]) for input_ in number_inputs]
         dense = tf.stack(numbers, axis=2) if numbers else tf.zeros(tf.concat([tf.shape(target)[:2], [0]], axis=0))
         return target, dense
 
-    def _scale(self, name: str, values: Tensor) -> Tensor:
-        """As in preprocessing: log(1 + x), standardized; NaN and infinity become the mean of the dataset."""
-        scale = current_numbering(self._dataset).dense[name]
+    def _scale(self, input_: Input, values: Tensor) -> Tensor:
+        """As in preprocessing: log(1 + x), standardized; a missing number becomes the mean of the dataset."""
+        scale = current_numbering(self._dataset).dense[input_.field]
         numbers = tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0))
         numbers = (numbers - scale["log1p_mean"]) / scale["log1p_std"]
-        missing = tf.fill(tf.shape(numbers), tf.constant(missing_number(self._dataset, name), tf.float64))
-        return tf.cast(tf.where(tf.math.is_finite(values), numbers, missing), tf.float32)
+        missing = tf.fill(tf.shape(numbers), tf.constant(missing_number(self._dataset, input_.field), tf.float64))
+        return tf.cast(tf.where(is_missing(input_, values), missing, numbers), tf.float32)
 
 
 def _user_inputs(

@@ -114,7 +114,8 @@ class SignatureInputs:
         ]
         for name in schema.dense:
             spec = tf.TensorSpec([None, None], tf.float32, _input_name("item", name))
-            self.features.append(Input(spec.name, spec, name, None, "number of the candidates, as in the raw file"))
+            meaning = "number of the candidates, as in the raw file"
+            self.features.append(Input(spec.name, spec, name, None, meaning, dataset.dense_derivation(name)))
         names = [input_.name for input_ in (*self.users, *self.history, *self.given_context, *self.features)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -15,6 +15,7 @@ from mailcli.data.schema import UNKNOWN
 from mailcli.experiments.retraining.checks import bucket_differences
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.serving.served_model import ServedModel
+from mailcli.serving.signatures import SignatureInputs
 
 DAY = 86_400
 #: Users and items both have a city, of the same vocabulary; items have tags.
@@ -161,15 +162,18 @@ def test_a_missing_number_is_the_mean_of_its_own_dataset(tmp_path: Path) -> None
     raw = tmp_path / "raw"
     raw.mkdir()
     (raw / "users.csv").write_text(USERS)
-    fees = [*np.expm1([1.0, 3.0]).tolist(), ""]
+    fees = [*np.expm1([1.0, 3.0]).tolist(), "", "-1", "none"]
     (raw / "items.csv").write_text("id,fee\n" + "".join(f"{item},{fee}\n" for item, fee in enumerate(fees, start=1)))
     rows = [f"{user},{item},{day * DAY + user},{item % 2}\n" for day in range(3) for user in (1, 2) for item in (1, 2)]
     (raw / "log.csv").write_text("user,item,time,click\n" + "".join(rows) + f"1,3,{2 * DAY + 9},1\n")
     schema = SCHEMA.replace('city = "made_in"\ntags = {column = "tags", separator = "|", most = 4}', "@")
+    schema = schema.replace('files = "items.csv"', 'files = "items.csv"\nmissing = ["-1", "none"]')
     (tmp_path / "s.toml").write_text(schema.replace("@", 'fee = {column = "fee", dense = true}'))
     own = preprocess("tabular", raw, tmp_path / "data", "d", PreprocessOptions(schema=tmp_path / "s.toml"))
     item = own.column("items", "raw").tolist().index(3)
     assert own.column("items", "fee")[item] == 0
+    # A request gives numbers, so "none" is nothing to remember.
+    assert own.manifest["derivations"]["dense"] == {"fee": {"missing": ["-1"]}}
     assert missing_number(own, "fee") == 0
     scale = {"fee": {"log1p_mean": 1.0, "log1p_std": 2.0}}
     other = RenumberedDataset(own.folder, Numbering(current_numbering(own).values, scale))
@@ -178,8 +182,10 @@ def test_a_missing_number_is_the_mean_of_its_own_dataset(tmp_path: Path) -> None
     # An exported model reads a missing fee of its item_features as that.
     served = ServedModel.__new__(ServedModel)
     served._dataset = other
-    assert served._scale("fee", tf.constant([np.nan, np.inf, np.expm1(5.0)])).numpy().tolist() == [
-        other.column("items", "fee")[item], other.column("items", "fee")[item], 2.0,
+    (fee,) = (input_ for input_ in SignatureInputs(other, 2).features if input_.field == "fee")
+    missing = other.column("items", "fee")[item]
+    assert served._scale(fee, tf.constant([np.nan, np.inf, -1.0, np.expm1(5.0)])).numpy().tolist() == [
+        missing, missing, missing, 2.0,
     ]  # fmt: skip
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
 from mailcli.data.derivations import Derivation, Derivations
 from mailcli.data.schema import Group
 from mailcli.preprocessing.schema_file.definition import FieldDefinition, SchemaFile
+from mailcli.utils.parsing import numbers_among
 
 
 def field_derivations(schema: SchemaFile, missing_values: Callable[[str, str], Sequence[str]]) -> Derivations:
@@ -23,10 +25,18 @@ def field_derivations(schema: SchemaFile, missing_values: Callable[[str, str], S
         "context": (schema.context, schema.impressions.role),
         "target": ([field for field in schema.features if field.kind != "dense"], schema.items.role),
     }
-    return {
+    derivations: dict[Group | Literal["dense"], dict[str, Derivation]] = {
         group: {field.name: _derivation(schema, field, partial(missing_values, role)) for field in fields}
         for group, (fields, role) in groups.items()
     }
+    of_items = partial(missing_values, schema.items.role)
+    derivations["dense"] = {f.name: _of_number(f, of_items) for f in schema.features if f.kind == "dense"}
+    return derivations
+
+
+def _of_number(field: FieldDefinition, missing_values: Callable[[str], Sequence[str]]) -> Derivation:
+    """A request gives a number, which is never a text such as NULL."""
+    return Derivation(missing=tuple(text for text in missing_values(field.column.name) if numbers_among([text])))
 
 
 def _derivation(

@@ -86,9 +86,9 @@ def test_a_network_keeps_the_epoch_that_tells_most_of_held_out_users() -> None:
 def test_impressions_are_scored_by_the_network_of_their_users_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[BehaviorNetwork] = []
 
-    def remembering(network: BehaviorNetwork, *arguments: Any, **title: str) -> int:
+    def remembering(network: BehaviorNetwork, *arguments: Any, **options: Any) -> int:
         seen.append(network)
-        return train(network, *arguments, **title)
+        return train(network, *arguments, **options)
 
     monkeypatch.setattr(mail_softmax, "train", remembering)
     made, rows = method(), small_rows()
