@@ -232,7 +232,7 @@ def _convert(value: Any, kind: str) -> Any:
 
 
 def parse_settings(pairs: Iterable[str]) -> Options:
-    """`KEY=VALUE` strings as a layer for `make_config`; of one key the last counts (MailError: one is no such pair)."""
+    """`KEY=VALUE` strings as a layer for `make_config`; the last of a key counts (MailError: one is not a pair)."""
     layer: Options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
@@ -77,7 +78,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{by_lower_case[close[0]]}'?" if close else ""
 
 
-def option_as_key(message: str, prefix: str = "") -> str:
+def option_as_key(message: str, prefix: str) -> str:
     """The message of an error about an option, with its name as a key: `--a-b` becomes `a_b`, after a prefix."""
     return re.sub(r"^--([a-z-]+)", lambda option: prefix + option[1].replace("-", "_"), message)
 
@@ -85,6 +86,11 @@ def option_as_key(message: str, prefix: str = "") -> str:
 def counted(number: int, noun: str) -> str:
     """`1 run` or `1,234 runs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that occur more than once, in the order of their first places."""
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def quoted(names: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
-"""Names that a user chooses, written so that a form of output shows them and obeys none of them.
+"""Names that a user chooses, written so that an output format shows them and never interprets them.
 
-One function per form: the terminal, Markdown, HTML, LaTeX, CSV, TOML, figures, and JSON that people read. Other JSON is
-`json.dumps`'s.
+One function per format: the terminal, Markdown, HTML, LaTeX, CSV, TOML, figures, and JSON that people read. All other
+JSON is written by `json.dumps`.
 """
 
 from __future__ import annotations

@@ -51,30 +51,30 @@ def as_path(name: str, value: object) -> Path:
 
 
 def check_text(name: str, value: object) -> None:
-    """Refuse what is no text, or empty (MailError)."""
+    """Refuse anything that is not text, and empty text (MailError)."""
     if not isinstance(value, str) or not value:
         raise MailError(f"{name} is {shorten(value)}. Expected a string.")
 
 
 def check_flags(**flags: object) -> None:
-    """Refuse what is neither True nor False (MailError)."""
+    """Refuse anything but True and False (MailError)."""
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise MailError(f"{name} is {shorten(value)}. Expected True or False.")
 
 
 def check_count(name: str, value: object, most: int | None = None) -> None:
-    """Refuse what is no whole number from 1, or above `most` (MailError)."""
+    """Refuse anything that is not a whole number from 1 to `most` (MailError)."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= int(value) <= (most or int(value)):
         expected = f"a whole number from 1 to {most:,}" if most else "a whole number, 1 or more"
         raise MailError(f"{name} is {shorten(value)}. Expected {expected}.")
 
 
-def check_minutes(name: str, value: Any) -> None:
-    """Refuse what is no number from 0 (MailError)."""
+def check_minutes(value: Any) -> None:
+    """Refuse a `checkpoint_minutes` that is not a number from 0 (MailError)."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= sys.float_info.max:
-        raise MailError(f"{name} is {shorten(value)}. Expected a number of minutes, 0 or more.")
+        raise MailError(f"checkpoint_minutes is {shorten(value)}. Expected a number of minutes, 0 or more.")
 
 
 def as_type(name: str, value: Any, expected: Any) -> Any:

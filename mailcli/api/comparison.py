@@ -75,7 +75,7 @@ def compare(
     if jobs is not None:
         check_count("jobs", jobs)
     if checkpoint_minutes is not None:
-        check_minutes("checkpoint_minutes", checkpoint_minutes)
+        check_minutes(checkpoint_minutes)
     _check_rows(rows, settings)
     with messages_shown(quiet), arguments_in_errors("runs", "jobs", "overwrite"):
         named_rows = [_names(row) for row in rows]

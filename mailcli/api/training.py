@@ -60,7 +60,7 @@ def train(
     check_dataset(data)
     check_flags(overwrite=overwrite, quiet=quiet)
     if checkpoint_minutes is not None:
-        check_minutes("checkpoint_minutes", checkpoint_minutes)
+        check_minutes(checkpoint_minutes)
     with messages_shown(quiet), arguments_in_errors("cold_start", "runs", "variant", "overwrite"):
         cell = {
             "ranker": plugin_name(plugins.RANKERS, ranker),
@@ -78,7 +78,7 @@ def train(
 
 
 def check_dataset(data: object) -> None:
-    """Refuse what is no dataset, such as its name (MailError)."""
+    """Refuse anything that is not a dataset, such as its name (MailError)."""
     if not isinstance(data, Dataset):
         example = f"mail.load({data!r})" if isinstance(data, str) else "mail.load('ml-100k')"
         raise MailError(f"data is {shorten(data)}. Expected a dataset, e.g. {example}.")

@@ -72,7 +72,7 @@ def simulate(source: str, out: Path | None, data_dir: Path, **settings: Any) -> 
     )
     best = summary.ceilings
     if math.isnan(best.auc):
-        print_line("The test day has no click, or nothing else: there is no best possible AUC.")
+        print_line("All impressions of the test day have the same label, so there is no best possible AUC.")
         return
     # No user may have both classes on that day.
     gauc = "" if math.isnan(best.gauc) else f" (GAUC {best.gauc:.4f})"

@@ -12,6 +12,7 @@ from typing import TypedDict, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import Mask, View
 from mailcli.data.schema import UNKNOWN
@@ -69,6 +70,11 @@ class Batches:
         self.worker = worker
         self.prepared: NDArray[np.float32] | None = None
         """[impressions of the view], the number that a cold-start method has given each; None for none."""
+
+    @classmethod
+    def of_run(cls, dataset: Dataset, view: View, config: RunConfig, worker: tuple[int, int] = (0, 1)) -> Batches:
+        """Batches of a run's size, with histories of its length."""
+        return cls(dataset, view, config.history, config.batch_size, worker)
 
     def __len__(self) -> int:
         return -(-len(self.view.rows) // self.batch_size)

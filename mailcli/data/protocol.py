@@ -11,14 +11,13 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.hashing import share_of_users
 from mailcli.data.schema import SPLITS
+from mailcli.data.seed_streams import TREATED_AS_NEW
 
 Mask = NDArray[np.bool_]
 
 #: Of the training impressions that are not treated as new users' under protocol strict, the share that lacks its user
 #: id (ours: enough to train UNKNOWN next to real behaviors, and little for the ids to lose).
 UNKNOWN_SHARE = 0.1
-#: The second number of the generator's seed for the draw of impressions treated as new users' (ours).
-_STRICT = 3
 
 
 class View(NamedTuple):
@@ -100,7 +99,7 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
         hidden = dict.fromkeys(SPLITS, new) | {"train": _drawn(raw, config, new_in_training)}
         return {name: View(name, rows[name], hidden[name], nobody, nothing[name], nothing[name]) for name in SPLITS}
     user = dataset.column("train", "user")
-    draw = np.random.default_rng([config.seed, _STRICT]).random(dataset.counts["train"])
+    draw = np.random.default_rng([config.seed, TREATED_AS_NEW]).random(dataset.counts["train"])
     treated_as_new = draw < new_in_training
     without_id = ~treated_as_new & (draw < new_in_training + UNKNOWN_SHARE * (1 - new_in_training))
     train = View("train", rows["train"][~new[user]], nobody, nobody, treated_as_new, without_id)

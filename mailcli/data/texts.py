@@ -47,19 +47,16 @@ def join_texts(first: NDArray, second: NDArray) -> NDArray:
 
 def encode_texts(texts: NDArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """(ends, UTF-8) of an array of Python strings: the second holds all texts, the first where each of them ends."""
-    encoded = [text.encode() for text in texts]
-    ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
-    return ends, np.frombuffer(b"".join(encoded), np.uint8)
+    _, offsets, utf8 = pa.array(texts, pa.large_string()).buffers()
+    ends = np.frombuffer(offsets, np.int64)[1 : len(texts) + 1]
+    return ends, np.frombuffer(utf8, np.uint8)[: ends[-1] if len(ends) else 0]
 
 
 def decode_texts(ends: NDArray[np.int64], utf8: NDArray[np.uint8]) -> NDArray:
     """The texts of `encode_texts` (ValueError: `ends` does not fit `utf8`)."""
     if (ends[-1] if len(ends) else 0) != len(utf8) or (np.diff(ends, prepend=0) < 0).any():
         raise ValueError(f"its ends do not ascend to {len(utf8):,}")
-    content = utf8.tobytes()
-    texts = np.empty(len(ends), object)
-    start = 0
-    for row, end in enumerate(ends.tolist()):
-        texts[row] = content[start:end].decode()
-        start = end
-    return texts
+    offsets = np.concatenate([[0], ends]).astype(np.int64)
+    texts = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(utf8)))
+    texts.validate(full=True)
+    return texts.to_numpy(zero_copy_only=False)

@@ -126,11 +126,13 @@ class DatasetWriter:
     def _full_folder(self, error: BaseException) -> Path | None:
         """The folder whose disk is full, if that caused the error."""
         says_full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-        folders = [folder.parent for folder in (self.folder, self.stages.folder) if folder.is_dir()]
-        full = [folder for folder in folders if shutil.disk_usage(folder).free < FULL_DISK_BYTES]
         if not says_full and not isinstance(error, OSError):
             return None
-        return full[0] if full else self.target.parent if says_full else None
+        folders = [folder.parent for folder in (self.folder, self.stages.folder) if folder.is_dir()]
+        full = [folder for folder in folders if shutil.disk_usage(folder).free < FULL_DISK_BYTES]
+        if full:
+            return full[0]
+        return self.target.parent if says_full else None
 
     def write(self, table: str, name: str, values: ArrayLike) -> None:
         """Write a whole column at once; Python strings become a text column (data/texts.py)."""

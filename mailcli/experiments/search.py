@@ -14,7 +14,7 @@ from mailcli.config import MAX_SEED, RunConfig, option_text, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
-from mailcli.experiments.search_space import Range, is_number, option_owner, same_value
+from mailcli.experiments.search_space import Range, is_number_text, option_owner, same_value
 from mailcli.runs.identity import run_identity
 from mailcli.settings.option_defaults import option_defaults
 
@@ -108,7 +108,7 @@ def _own_value(config: RunConfig, setting: Range) -> Any:
         text = option_text(vars(config)[setting.key])
     if setting.choices:
         return next((choice for choice in setting.choices if same_value(choice, text)), None)
-    number = float(text) if is_number(text) else math.nan
+    number = float(text) if is_number_text(text) else math.nan
     if not setting.low <= number <= setting.high or (setting.whole and not number.is_integer()):
         return None
     return int(number) if setting.whole else number

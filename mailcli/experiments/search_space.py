@@ -85,7 +85,7 @@ def _type_of(key: str, config: RunConfig) -> str:
     return type(defaults[owner.option]).__name__ if owner.option in defaults else ""
 
 
-def is_number(text: str) -> bool:
+def is_number_text(text: str) -> bool:
     """Whether a text is a number."""
     try:
         float(text)
@@ -96,7 +96,7 @@ def is_number(text: str) -> bool:
 
 def same_value(first: str, second: str) -> bool:
     """Whether two texts are the same option, or the same number: `true` and `True`, `1e-3` and `0.001`."""
-    if is_number(first) and is_number(second):
+    if is_number_text(first) and is_number_text(second):
         return float(first) == float(second)
     return option_text(first) == option_text(second)
 

@@ -39,7 +39,7 @@ def measure_speed(config: RunConfig, dataset: Dataset) -> Speed:
         MailError: the config does not suit the dataset or this machine.
     """
     model, splits = model_and_splits(config, dataset)
-    batches = {name: Batches(dataset, view, config.history, config.batch_size) for name, view in splits.items()}
+    batches = {name: Batches.of_run(dataset, view, config) for name, view in splits.items()}
     per_score = _time_scoring(model, batches["validation"])
     validation, test = (per_score * len(splits[name].rows) for name in ("validation", "test"))
     if is_two_stage(config):

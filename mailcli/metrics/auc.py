@@ -49,7 +49,7 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
         A number in [0, 1]; NaN if all labels are equal or there are none.
 
     Raises:
-        ValueError: the shapes differ, a label is neither 0 nor 1, a score is no number or not finite, or a value is
+        ValueError: the shapes differ, a label is neither 0 nor 1, a score is not a finite number, or a value is
             masked.
     """
     y, s = _check(labels, scores)

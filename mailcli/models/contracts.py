@@ -12,13 +12,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli.data.last_impressions import last_impressions
+from mailcli.data.seed_streams import USER_FOLDS
 from mailcli.errors import MailError, counted
 from mailcli.models.features import Features, Spec, Tensor
 
 #: Users per batch of `TrainingData.old_users` (ours: the paper's batch size).
 USER_BATCH_SIZE = 1024
-#: The second number of the generator's seed for the draw of folds (ours).
-_FOLDS = 4
 # The losses given to `add_loss` in this thread, that of one replica, since `added_losses` was entered.
 _added: ContextVar[list[Tensor] | None] = ContextVar("added", default=None)
 
@@ -222,7 +222,7 @@ def user_folds(user: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int
     """`TrainingRows.folds` of the users [N] of some impressions."""
     users, number = np.unique(user, return_inverse=True)
     check_folds(len(users), count)
-    fold: NDArray[np.int64] = np.random.default_rng([seed, _FOLDS]).permutation(len(users))[number] % count
+    fold: NDArray[np.int64] = np.random.default_rng([seed, USER_FOLDS]).permutation(len(users))[number] % count
     return fold
 
 
@@ -254,8 +254,7 @@ class TrainingData(NamedTuple):
     def last_impressions(self) -> NDArray[np.int64]:
         """[old users], the index of each one's last impression, whose history is the longest, by user row."""
         old = np.flatnonzero(self.old)
-        # The dataset's impressions are ordered by time within a user.
-        return old[len(old) - 1 - np.unique(self.users[old][::-1], return_index=True)[1]]
+        return last_impressions(old, self.users[old])
 
     def old_users(self) -> Iterator[Features]:
         """The last impression of each old user, in batches."""

@@ -110,7 +110,7 @@ def ctcvr_loss(conversion: Tensor, click_logit: Tensor, conversion_logit: Tensor
         click_logit, conversion_logit: [B], before the sigmoids.
     """
     log_p = tf.math.log_sigmoid(click_logit) + tf.math.log_sigmoid(conversion_logit)
-    # Near p = 1, rounding loses 1 - p; with log p bounded away from 0 the gradient stays finite.
+    # Near p = 1, rounding loses 1 - p; with log p bounded away from 0 (ours) the gradient stays finite.
     log_complement = tf.math.log(-tf.math.expm1(tf.minimum(log_p, -1e-7)))
     return -distribute.mean_share(conversion * log_p + (1 - conversion) * log_complement)
 

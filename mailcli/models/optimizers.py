@@ -32,7 +32,7 @@ class SparseAdam(keras.optimizers.Adam):
 
         w - m / (√v + ε) · Σ_{j=1..k} α_{t+j} (β₁ / √β₂)ʲ
 
-    This is exact but for ε, and the same whether it is done at once or in parts. `outstanding` returns what is
+    This is exact except for ε, and the same whether it is done at once or in parts. `outstanding` returns what is
     still missing to the forward pass, which reads the shared table; `catch_up` applies it to all rows before a model is
     scored or saved. A ranker that gathers rows of its own (`Wide`; DMR's vectors of more than 2,000 items) reads them
     as their last gradient left them: the losses of steps differ from Adam's by some 1e-4 (up to 7e-4 in 40 steps of
@@ -214,7 +214,7 @@ def future_sums(beta_1: float, beta_2: float) -> NDArray[np.float64]:
     moves it by F(t) - rᵏ F(t + k). Backward, F(t) = r (a(t + 1) + F(t + 1)).
     """
     ratio = beta_1 / beta_2**0.5
-    # Until β₂ᵗ is below the precision of float32.
+    # Until β₂ᵗ is below the precision of float32 (ours).
     steps = math.ceil(math.log(1e-9) / math.log(beta_2))
     t = np.arange(1, steps + 1)
     factors = np.sqrt(1 - beta_2**t) / (1 - beta_1**t)

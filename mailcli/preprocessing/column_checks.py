@@ -52,7 +52,7 @@ class SeenIds:
 def check_columns(
     source: RawData, engine: DataEngine, seen: SeenIds, vocabularies: dict[str, VocabularyBuilder]
 ) -> None:
-    """Refuse or note columns that say nothing.
+    """Refuse or note columns without information.
 
     Args:
         source: the raw data.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow as pa
 from mailcli.errors import MAX_QUOTED, MailError, counted, did_you_mean
 from mailcli.preprocessing.csv_columns import Column, Rule
 from mailcli.preprocessing.engines._base import BrokenLine, DataEngine, DataFrame
-from mailcli.preprocessing.gzip_file import is_gzip
+from mailcli.preprocessing.gzip_file import GZIP_ERRORS, is_gzip
 from mailcli.preprocessing.raw_file import damaged
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.utils.system_errors import name_in_write_errors
@@ -50,7 +49,7 @@ class CsvFile:
                 self.header = self._read_header(file)
                 self._check_header()
                 self._check_head(file)
-        except (OSError, EOFError, UnicodeError, zlib.error, csv.Error) as error:
+        except (OSError, *GZIP_ERRORS, UnicodeError, csv.Error) as error:
             raise MailError(f"{path}: cannot be read ({error}). Expected a readable CSV file, plain or .gz.") from error
 
     def _open(self) -> BinaryIO:
@@ -138,7 +137,7 @@ class CsvFile:
 
     @property
     def key(self) -> str:
-        """There is no schema file."""
+        """Empty: this source has no schema file."""
         return ""
 
     @property
@@ -223,6 +222,6 @@ class CsvFile:
                 for number, line in enumerate(file, start=2):
                     if line.rstrip(b"\r\n") in encoded:
                         return f"{self.path}, line {number}", line.rstrip(b"\r\n").decode()
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, *GZIP_ERRORS) as error:
             raise damaged(self.path, error) from error
         return None

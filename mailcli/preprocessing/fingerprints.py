@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from mailcli.preprocessing.gzip_file import is_gzip
+from mailcli.preprocessing.gzip_file import GZIP_ERRORS, is_gzip
 from mailcli.preprocessing.raw_file import damaged, relative_name
 
 #: Bytes read at a time (ours).
@@ -60,7 +59,7 @@ def _fingerprint(path: Path, raw: Path, stop: Event, feed: Callable[[Path, bytes
         try:
             for chunk in _chunks(path, gzip.open, stop):
                 feed(path, chunk)
-        except (EOFError, zlib.error, OSError) as error:
+        except (OSError, *GZIP_ERRORS) as error:
             raise damaged(path, error) from error
     feed(path, b"")
     return {"file": relative_name(path, raw), "bytes": path.stat().st_size, "sha256": digest.hexdigest()}

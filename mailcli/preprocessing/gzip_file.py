@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
+
+#: What reading a damaged .gz raises.
+GZIP_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
 def is_gzip(path: Path) -> bool:

@@ -77,7 +77,7 @@ class PreprocessOptions:
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise MailError(f"--threads is {self.threads}. Expected 1 to {MOST_THREADS}.")
         if self.temp_dir is not None and not self.temp_dir.is_dir():
-            raise MailError(f"--temp-dir {self.temp_dir}: is not a folder. Make it first.")
+            raise MailError(f"--temp-dir {self.temp_dir}: is not a folder. Create it first.")
 
 
 DEFAULTS = PreprocessOptions()

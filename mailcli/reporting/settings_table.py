@@ -11,8 +11,8 @@ from mailcli.settings.reference import Setting
 _HEAD = ("setting", "default", "meaning")
 _NOTES = (
     "for --set KEY=VALUE, a --config file, and the table [settings] of an experiment",
-    "(ours): a default that we chose; the others are the paper's",
-    "the default of embedding_init is neither: it is the published code's",
+    "(ours): a default that we chose",
+    "other defaults are from MAIL's paper or published code, or the method's paper",
 )
 
 

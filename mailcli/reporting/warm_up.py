@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +83,7 @@ def _score(run: RunFolder, data: Path | Dataset, known: Sequence[int]) -> _Score
     revealed = predictor.test_with_all_histories._replace(rows=view.rows[have_hidden_behavior(run, dataset, view)])
     scores = {}
     for number in known:
-        batches = _LastBehaviors(dataset, revealed, config.history, config.batch_size)
-        batches.known = number
+        batches = _LastBehaviors(number, dataset, revealed, config.history, config.batch_size)
         columns = predictor.scorer(batches, f"{config.cell}, seed {config.seed}: {number} behaviors known")
         scores[number] = columns if columns.ndim == 1 else columns[:, 0]
     return _Scored(dataset, revealed.rows, scores)
@@ -102,7 +101,13 @@ def _score_trivial_row(run: RunFolder, data: Path | Dataset, known: Sequence[int
 class _LastBehaviors(Batches):
     """Batches whose histories are cut to the last few behaviors; the rest is padding."""
 
-    known = 0
+    def __init__(self, known: int, *args: Any) -> None:
+        """Args:
+        known: how many behaviors.
+        args: those of Batches.
+        """
+        super().__init__(*args)
+        self.known = known
 
     def in_order(self) -> Iterator[Batch]:
         for batch in super().in_order():

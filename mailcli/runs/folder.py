@@ -93,7 +93,7 @@ class RunFolder:
         return True
 
     def begin(self) -> None:
-        """Empty the folder but for teachers, and write config.toml; call it once all settings are known to be valid.
+        """Empty the folder (teachers stay) and write config.toml; call it once all settings are known to be valid.
 
         A run that this one replaces is there until then, and whole: the folder of a new run takes its place at once.
         """
@@ -102,7 +102,7 @@ class RunFolder:
                 self._write_settings(new)
                 if self.teachers.is_dir():
                     self.teachers.rename(new / _TEACHERS)
-            logger.info(f"{self.folder}: a new run has taken the place of the one with other settings.")
+            logger.info(f"{self.folder}: a new run has replaced the one with other settings.")
             return
         for path in entries(self.folder):
             if path != self.teachers:
@@ -205,6 +205,11 @@ class RunFolder:
     def vocabularies(self) -> Path:
         """The ids of the embedding table of a run that continues another."""
         return self.folder / _VOCABULARIES
+
+    def save_weights(self, model: TwoTower) -> None:
+        """Write the best epoch's weights."""
+        with write_atomically(self.weights) as partial:
+            model.save_weights(partial)
 
     def restore(self, model: TwoTower) -> None:
         """Load the best epoch's weights into a model of the run's config (MailError if they do not fit)."""

@@ -14,7 +14,7 @@ from mailcli.errors import MailError
 from mailcli.runs.checkpoints import delete_leftovers
 from mailcli.runs.folder import CONFIG, ENTRIES, RESULT, RunFolder, check_finished_files, entries, lock_of
 from mailcli.runs.identity import VERSION, run_identity
-from mailcli.runs.remedy import TRAIN_AGAIN
+from mailcli.runs.remedy import OVERWRITE, TRAIN_AGAIN
 from mailcli.settings.option_defaults import set_changed_defaults
 from mailcli.utils.files import file_sha256, final_name, is_half_replaced, restore_folder
 from mailcli.utils.parsing import read_toml
@@ -22,8 +22,6 @@ from mailcli.utils.paths import real_path
 
 logger = logging.getLogger(__name__)
 
-#: What to do about a run with other settings, data or code.
-OVERWRITE = "Add --overwrite to train it anew, or choose another --runs folder."
 #: What systems leave in any folder: macOS, Windows, and NFS for a file that is deleted while it is open.
 _OF_SYSTEMS = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs.+")
 

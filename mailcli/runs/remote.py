@@ -27,7 +27,7 @@ class RemoteRun(RunFolder):
 
     @property
     def result(self) -> None:
-        """None."""
+        """Always None: only the chief knows."""
         return None
 
     def begin(self) -> None:
@@ -42,19 +42,19 @@ class RemoteRun(RunFolder):
         """Do nothing: the chief broadcasts its weights."""
 
     def log(self, lines: list[dict[str, Any]]) -> int:
-        """0"""
+        """Always 0: the chief writes the history."""
         del lines
         return 0
 
     def history_bytes(self) -> int:
-        """0"""
+        """Always 0: the chief writes the history."""
         return 0
 
     def truncate_history(self, size: int) -> None:
         """Do nothing."""
 
     def validation_curve(self) -> list[dict[str, Any]]:
-        """Nothing: the chief has it."""
+        """Always empty: the chief has it."""
         return []
 
     def finish(self, *_: object, **__: object) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.errors import MailError, did_you_mean, quoted, repeated
 from mailcli.serving.faults import Faults, printable
 from mailcli.serving.value_checks import RequiredColumn, is_convertible
 
@@ -67,7 +67,7 @@ class ImpressionSource:
 
 def check_distinct(label: str, names: Sequence[str]) -> None:
     """Refuse a name that occurs twice (MailError)."""
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(repeated(names))
     if twice:
         raise MailError(
             f"{label}: more than one column is named {quoted(map(printable, twice))}. Expected each name once."

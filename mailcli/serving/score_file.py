@@ -17,6 +17,7 @@ from mailcli.training.predictor import Predictor
 from mailcli.utils.files import remove_partials_of, write_atomically
 from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.progress import progress
+from mailcli.utils.system_errors import advice
 
 #: The columns that are added; the second only for a ranker with two heads.
 SCORES = ("score", "score_ctcvr")
@@ -44,7 +45,7 @@ def score(run: RunFolder, file: Path, out: Path, data_dir: Path, rows: int, all_
     check_format(out)
     refuse_existing(out, "file")
     if not out.parent.is_dir():
-        raise MailError(f"{out}: there is no folder {out.parent}. Make it first.")
+        raise MailError(f"{out}: there is no folder {out.parent}. Create it first, or choose another path.")
     predictor = Predictor.open(run, data_dir)
     source = ImpressionFile(file)
     source.check_writable(out.suffix)
@@ -68,7 +69,8 @@ def score(run: RunFolder, file: Path, out: Path, data_dir: Path, rows: int, all_
         ) from error
     except OSError as error:
         # Arrow's errors do not name the file.
-        raise MailError(f"{out}: cannot be written ({error.strerror or error}). Nothing was written.") from error
+        reason = f"{out}: cannot be written ({error.strerror or error}). Nothing was written."
+        raise MailError(f"{reason} {advice(error)}") from error
 
 
 def _write_scores(

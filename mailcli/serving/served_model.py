@@ -60,7 +60,7 @@ class ServedModel:
         # All that a SavedModel has to keep. Not the layers: they would need Keras.
         self.module = tf.Module(name="mail")
         self.module.weights = [variable.value for variable in model.variables]
-        batches = Batches(dataset, views(dataset, config)["test"], config.history, config.batch_size)
+        batches = Batches.of_run(dataset, views(dataset, config)["test"], config)
         add_vocabularies(self.module, dataset, hidden_ids(dataset, config, batches.view))
         add_items(self.module, dataset)
         if with_users:

@@ -11,7 +11,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.derivations import RAW, Derivation
 from mailcli.data.schema import Field
 from mailcli.data.texts import is_text
-from mailcli.errors import MailError
+from mailcli.errors import MailError, repeated
 from mailcli.serving.time_limits import time_limits
 
 #: Stands for a missing whole number: preprocessing never gives it an id, so no vocabulary has it.
@@ -117,7 +117,7 @@ class SignatureInputs:
             meaning = "number of the candidates, as in the raw file"
             self.features.append(Input(spec.name, spec, name, None, meaning, dataset.dense_derivation(name)))
         names = [input_.name for input_ in (*self.users, *self.history, *self.given_context, *self.features)]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(repeated(names))
         if twice:
             raise MailError(
                 f"{dataset.folder}: two fields would both be the input '{twice[0]}'. Give one of them another name."

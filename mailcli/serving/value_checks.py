@@ -57,12 +57,12 @@ class RequiredColumn(NamedTuple):
         return ("a string" if self.is_text else number) + (" or nothing" if self.optional else "")
 
 
-def is_text(kind: pa.DataType) -> bool:
+def is_string_type(kind: pa.DataType) -> bool:
     """Whether an Arrow type holds strings."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
-def is_bytes(kind: pa.DataType) -> bool:
+def may_encode_text(kind: pa.DataType) -> bool:
     """Whether an Arrow type holds bytes of any length, which may encode strings."""
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
@@ -70,7 +70,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 def is_csv_value(kind: pa.DataType) -> bool:
     """Whether a CSV can hold values of an Arrow type as they are: neither bytes nor lists."""
     kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
-    is_any_bytes = is_bytes(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind)
+    is_any_bytes = may_encode_text(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind)
     return not (is_any_bytes or pa.types.is_nested(kind))
 
 
@@ -79,7 +79,7 @@ def is_convertible(kind: pa.DataType, required: RequiredColumn) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     may_be_number = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or (is_number(kind) and not required.is_text)
     is_moment = required.is_time and pa.types.is_timestamp(kind) and kind.tz is not None
-    return is_text(kind) or is_bytes(kind) or may_be_number or is_moment or pa.types.is_null(kind)
+    return is_string_type(kind) or may_encode_text(kind) or may_be_number or is_moment or pa.types.is_null(kind)
 
 
 def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> pa.Array:
@@ -94,14 +94,14 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
     if pa.types.is_timestamp(column.type):
         # Fractions of a second are cut off, as in preprocessing.
         column = column.cast(pa.timestamp("s", column.type.tz), safe=False).cast(pa.int64())
-    if required.missing and is_text(column.type):
+    if required.missing and is_string_type(column.type):
         column = pc.if_else(pc.is_in(column, pa.array(required.missing, pa.string())), None, column)
         column = column if required.is_text else _without_number_texts(column, numbers_among(required.missing))
     elif required.missing:
         column = _without_numbers(column, numbers_among(required.missing))
     if not required.optional:
         is_missing = column.is_null()
-        if is_text(column.type):
+        if is_string_type(column.type):
             is_missing = pc.or_(is_missing, pc.equal(column, "").fill_null(False))
         report(is_missing, f"{required.expected}.")
     if required.is_text:
@@ -155,11 +155,11 @@ def _cast_to_numbers(column: pa.Array, expected: str, report: Report) -> pa.Arra
         column = _nan_as_null(column)
         # Preprocessing reads the shortest text of a float: 0.7 of 32 bits is 0.7, not 0.69999999.
         column = column if pa.types.is_float64(column.type) else column.cast(pa.string())
-    if is_text(column.type):
+    if is_string_type(column.type):
         text = pc.utf8_trim_whitespace(_empty_as_null(column))
-        is_number = pc.match_substring_regex(text, _NUMBER)
-        report(pc.invert(is_number), expected)
-        column = pc.if_else(is_number, text, None)
+        looks_numeric = pc.match_substring_regex(text, _NUMBER)
+        report(pc.invert(looks_numeric), expected)
+        column = pc.if_else(looks_numeric, text, None)
     numbers = column.cast(pa.float64(), safe=False)
     is_finite = pc.is_finite(numbers)
     report(pc.invert(is_finite), expected)
@@ -170,7 +170,7 @@ def _cast_to_integers(column: pa.Array, expected: str, report: Report) -> pa.Arr
     largest = _LARGEST
     if pa.types.is_decimal(column.type):
         column = pc.replace_substring_regex(column.cast(pa.string()), _ZEROS, "")
-    if is_text(column.type):
+    if is_string_type(column.type):
         column = pc.replace_substring_regex(_empty_as_null(column), _WRITTEN_AS_FLOAT, r"\1")
         is_whole = pc.match_substring_regex(column, _WHOLE_NUMBER)
         # A number as long as the largest is compared digit by digit.
@@ -210,11 +210,11 @@ def _decode(column: pa.Array, report: Report) -> pa.Array:
     """A column of strings or bytes as Arrow's plain strings, Booleans as 0 and 1; no dictionary encoding."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if is_bytes(column.type):
+    if may_encode_text(column.type):
         return decode_bytes(column, report)
     if pa.types.is_boolean(column.type):
         return column.cast(pa.int8())
-    return column.cast(pa.string()) if is_text(column.type) or pa.types.is_null(column.type) else column
+    return column.cast(pa.string()) if is_string_type(column.type) or pa.types.is_null(column.type) else column
 
 
 def decode_bytes(column: pa.Array, report: Report) -> pa.Array:

@@ -133,4 +133,4 @@ def read_value(expression: ast.expr, module: str) -> Any:
         value = assigned(statement, expression.id)
         if value:
             return read_value(value, module)
-    raise ValueError(f"{module}: the default {expression.id} is no constant of that module")
+    raise ValueError(f"{module}: the default {expression.id} is not a constant of that module")

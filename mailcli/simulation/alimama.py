@@ -31,6 +31,7 @@ from mailcli.utils.files import existing_parent, make_folder_atomically
 from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.parsing import read_json
 from mailcli.utils.progress import progress
+from mailcli.utils.system_errors import advice_on
 
 #: The only source that can be simulated.
 SOURCE = "alimama"
@@ -173,4 +174,6 @@ def _disk_errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        raise MailError(f"{str(error).splitlines()[0]}. Free some space and run the same command again.") from error
+        reason = str(error).splitlines()[0].removesuffix(".")
+        _, what_to_do = advice_on(reason) or ("", "")
+        raise MailError(f"{reason}. {what_to_do}".rstrip()) from error

@@ -187,7 +187,7 @@ class World:
             yield Chunk(number, ids, attributes, combination, self.interests(combination, rng), rng)
 
     def attributes(self, count: int, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
-        """Indices of attribute values: uniform, but for an attribute of many values geometric: most are small."""
+        """Indices of attribute values: uniform; geometric for an attribute of many values, so most are small."""
         return {
             name: np.minimum(rng.geometric(GEOMETRIC_RATE / values, count) - 1, values - 1)
             if values > MANY_VALUES

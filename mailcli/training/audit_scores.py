@@ -142,7 +142,7 @@ def _with_behaviors_of(features: Features, other: Features) -> Features:
 
 def _mean_of_old_users(run: RunFolder, model: TwoTower, dataset: Dataset, train: View) -> tuple[Tensor, Tensor]:
     """The mean step [d] and the mean number of steps of old users, each at the last training impression."""
-    batches = Batches(dataset, train, run.config.history, run.config.batch_size)
+    batches = Batches.of_run(dataset, train, run.config)
     data = training_data(model, dataset, batches, run.config.seed)
     steps, lengths = [], []
     for features in data.old_users():

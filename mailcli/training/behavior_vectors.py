@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.models.correspondence import value_vectors
@@ -16,9 +17,15 @@ from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.table.rows import write_rows
 from mailcli.training import collectives
 
-#: At most so many users are looked at, and of each one's behaviors before the last training impression at most the last
+#: At most so many users are examined, and of each one's behaviors before the last training impression at most the last
 #: so many, which bounds time and memory (ours).
 USERS, BEHAVIORS_PER_USER = 200_000, 100
+
+
+def initialize_embedding(embedding: FeatureEmbedding, dataset: Dataset, view: View, config: RunConfig) -> None:
+    """Begin with the behaviors of a training split if the run does; otherwise the table stays as it was drawn."""
+    if config.embedding_init == "behaviors":
+        start_from_behaviors(embedding, dataset, view, config.seed)
 
 
 def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: View, seed: int) -> None:
@@ -27,7 +34,7 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
     Args:
         embedding: the table, newly initialized.
         dataset: the dataset.
-        view: its training split; new users' behaviors are not looked at.
+        view: its training split; new users' behaviors are not examined.
         seed: of the draw of users, if there are too many, and of the decomposition's starting vector.
     """
     user, rows, _ = seen_behavior_rows(dataset, view, np.random.default_rng(seed))
@@ -45,9 +52,9 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
 def seen_behavior_rows(
     dataset: Dataset, view: View, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """User and row of the behaviors that are looked at: those of old users before their last training impression.
+    """User and row of the behaviors that are examined: those of old users before their last training impression.
 
-    Third, the old users with behavior who are not looked at.
+    Third, the old users with behavior who are not examined.
     """
     users = np.asarray(dataset.column("train", "user")[view.rows], np.int64)
     end = np.asarray(dataset.column("train", "history_end")[view.rows], np.int64)

@@ -27,7 +27,7 @@ Draws = dict[str, dict[str, NDArray[np.float64]]]
 def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metrics:
     """AUC, GAUC and calibration of each non-empty group of impressions; of conversions as well, if they are scored.
 
-    Scores that are not all from 0 to 1 are no probabilities; their calibration is None.
+    Scores that are not all from 0 to 1 are not probabilities; their calibration is None.
 
     `new` is MAIL's flag, Eq. (9); `old` is the rest; `natural` are impressions before which the data holds
     no behavior of their user.

@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 from mailcli import plugins
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import Mask, View
+from mailcli.data.seed_streams import OTHER_USERS
 from mailcli.errors import MailError, quoted
 from mailcli.runs.folder import RunFolder
 from mailcli.settings.class_code import generates_behavior, generating_methods
-
-#: The second number of the generator's seed for the draw of other users (ours).
-_OTHERS = 7
 
 
 class NotMeasurableError(MailError):
@@ -60,7 +58,7 @@ def another_user(users: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     The users are shuffled into a ring, and each gets the next one: nobody gets themselves, and everyone is used once.
     """
     distinct, position = np.unique(users, return_inverse=True)
-    order = np.random.default_rng([seed, _OTHERS]).permutation(len(distinct))
+    order = np.random.default_rng([seed, OTHER_USERS]).permutation(len(distinct))
     following = np.empty_like(distinct)
     following[order] = distinct[np.roll(order, -1)]
     return following[position]

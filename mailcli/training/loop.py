@@ -28,7 +28,6 @@ from mailcli.training.evaluate import measure
 from mailcli.training.messages import MeanLosses, log_begin, log_validation
 from mailcli.training.normalization import NormalizationStatistics
 from mailcli.training.scorer import Scorer
-from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import Pace, WorkDone, progress
 from mailcli.utils.signals import PostponedInterrupt, postpone_interrupts
 
@@ -288,8 +287,7 @@ class TrainingLoop:
     def _save_best(self) -> None:
         if not self._run.is_local:
             return
-        with write_atomically(self._run.weights) as partial:
-            self._model.save_weights(partial)
+        self._run.save_weights(self._model)
         save_variables(self._run.optimizers, self._step.variables)
         state = self._state
         best_auc = state.best["validation"][self._run.config.select]["AUC"]

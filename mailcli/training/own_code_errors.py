@@ -87,7 +87,7 @@ def _error_of_first_steps(config: RunConfig, dataset: Dataset, check_numerics: b
     # It builds the optimizers.
     Step(model, optimizers)
     view = checked_views(dataset, config)["train"]
-    batches = Batches(dataset, view, config.history, config.batch_size, distribute.worker())
+    batches = Batches.of_run(dataset, view, config, distribute.worker())
     tf.config.run_functions_eagerly(True)
     if check_numerics:
         tf.debugging.enable_check_numerics()

@@ -84,4 +84,4 @@ class Predictor:
 
     def batches(self, view: View | None = None) -> Batches:
         """A view, by default the test split, in batches of the run's size."""
-        return Batches(self.dataset, view or self.test, self.config.history, self.config.batch_size)
+        return Batches.of_run(self.dataset, view or self.test, self.config)

@@ -97,9 +97,7 @@ def training_rows(
         users=users,
         items=items,
         clicks=dataset.column(view.split, "click")[view.rows].astype(np.float32),
-        attributes=Batches(dataset, view, config.history, config.batch_size).attributes(
-            np.arange(dataset.counts["users"])
-        ),
+        attributes=Batches.of_run(dataset, view, config).attributes(np.arange(dataset.counts["users"])),
         target=target_ids(dataset, np.arange(dataset.counts["items"])),
         seed=config.seed,
         teach=teach,

@@ -22,7 +22,7 @@ from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
 from mailcli.runs.folder import CONFIG, RunFolder
 from mailcli.training import collectives
-from mailcli.training.behavior_vectors import start_from_behaviors
+from mailcli.training.behavior_vectors import initialize_embedding
 from mailcli.training.evaluate import check_selectable
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.scorer import Scorer
@@ -102,23 +102,21 @@ def _train_and_score(
         # Left behind by a run with other settings, which was stopped before it had begun itself.
         remove(teacher.folder)
 
-    def batches(view: View) -> Batches:
-        return Batches(dataset, view, config.history, config.batch_size, distribute.worker())
-
     views = {name: _without(dataset, splits[name], taught_users) for name in ("train", "validation")}
     check_selectable(dataset, views["validation"], _SELECT)
     model = make_model(dataset, config, teacher.folder)
     score = Scorer(model)
 
     def initialize(model: TwoTower, _: Step) -> None:
-        if config.embedding_init == "behaviors":
-            start_from_behaviors(model.embedding, dataset, views["train"], config.seed)
+        initialize_embedding(model.embedding, dataset, views["train"], config)
 
-    batches_by_split = {name: batches(view) for name, view in views.items()}
-    TrainingLoop(teacher, dataset, model, score, batches_by_split, checkpoint_minutes, initialize).train()
+    worker = distribute.worker()
+    batches = {name: Batches.of_run(dataset, view, config, worker) for name, view in views.items()}
+    TrainingLoop(teacher, dataset, model, score, batches, checkpoint_minutes, initialize).train()
     teacher.restore(model)
     collectives.broadcast(model.variables)
-    scores = score(batches(views["train"]._replace(rows=rows)), "scoring the teacher's fold")
+    fold = Batches.of_run(dataset, views["train"]._replace(rows=rows), config, worker)
+    scores = score(fold, "scoring the teacher's fold")
     click = np.clip(scores.reshape(len(rows), -1)[:, 0].astype(np.float64), _EPSILON, 1 - _EPSILON)
     return (np.log(click) - np.log1p(-click)).astype(np.float32)
 

@@ -30,7 +30,7 @@ from mailcli.runs.remedy import LESS_MEMORY
 from mailcli.runs.result import result_head
 from mailcli.training import collectives, trackers
 from mailcli.training.audit_scores import audit_run
-from mailcli.training.behavior_vectors import start_from_behaviors
+from mailcli.training.behavior_vectors import initialize_embedding
 from mailcli.training.dataset_checks import checked_views
 from mailcli.training.evaluate import check_selectable, measure
 from mailcli.training.hidden_behavior import NotMeasurableError
@@ -83,7 +83,7 @@ def train(
 
 
 def train_for_validation(
-    run: RunFolder, dataset: Dataset, baseline: RunFolder | None = None, checkpoint_minutes: float | None = None
+    run: RunFolder, dataset: Dataset, baseline: RunFolder | None, checkpoint_minutes: float | None
 ) -> dict[str, Any]:
     """Train like `train`, but stop before the test split is read: for `mail tune`.
 
@@ -176,7 +176,7 @@ def _train_to_the_end(
         warm_start.load()
     model, splits = model_and_splits(run.config, dataset, run.folder)
     scorer = Scorer(model)
-    batches = {name: _batches(dataset, view, run.config) for name, view in splits.items()}
+    batches = {name: Batches.of_run(dataset, view, run.config, distribute.worker()) for name, view in splits.items()}
     if baseline:
         started = time.monotonic()
         best = fit_two_stage(baseline, run, dataset, model, scorer, batches)
@@ -184,8 +184,7 @@ def _train_to_the_end(
     batches["train"].prepared = prepare_method(model, run, dataset, splits, interval)
 
     def initialize(model: TwoTower, step: Step) -> None:
-        if run.config.embedding_init == "behaviors":
-            start_from_behaviors(model.embedding, dataset, splits["train"], run.config.seed)
+        initialize_embedding(model.embedding, dataset, splits["train"], run.config)
         if warm_start:
             # Last: the table's rows of known ids are the parent's.
             warm_start.initialize(model, step)
@@ -265,7 +264,3 @@ def model_and_splits(
     check_selectable(dataset, splits["validation"], config.select)
     check_method(model.cold_start, config, dataset, splits["train"])
     return model, splits
-
-
-def _batches(dataset: Dataset, view: View, config: RunConfig) -> Batches:
-    return Batches(dataset, view, config.history, config.batch_size, distribute.worker())

@@ -17,7 +17,6 @@ from mailcli.runs.folder import RunFolder
 from mailcli.training.evaluate import measure
 from mailcli.training.predictor import Predictor
 from mailcli.training.scorer import Scorer
-from mailcli.utils.files import write_atomically
 
 
 def fit_two_stage(
@@ -33,8 +32,7 @@ def fit_two_stage(
     model.ranker.set_weights(trained.ranker.get_weights())
     model.cold_start.fit(training_data(model, dataset, batches["train"], run.config.seed))
     run.begin()
-    with write_atomically(run.weights) as partial:
-        model.save_weights(partial)
+    run.save_weights(model)
     validation = batches["validation"]
     metrics = measure(dataset, validation.view, scorer(validation, "scoring validation"))
     best = {"best_epoch": (baseline.result or {}).get("best_epoch"), "validation": metrics}

@@ -20,6 +20,7 @@ from mailcli.models.step import Step
 from mailcli.models.table.rows import parts, write_parts
 from mailcli.models.two_tower import TwoTower
 from mailcli.runs.folder import RunFolder
+from mailcli.runs.remedy import TRAIN_ELSEWHERE
 from mailcli.runs.variable_files import StoredVariable, open_variables
 from mailcli.training.evaluate import Metrics, measure
 from mailcli.training.predictor import Predictor
@@ -83,8 +84,8 @@ class WarmStart:
         with open_variables(self._run.optimizers) as moments:
             if len(moments) != len(step.variables):
                 raise MailError(
-                    f"{self._run.optimizers}: holds {len(moments)} variables, expected {len(step.variables)}. Train "
-                    "the run again in another --runs folder."
+                    f"{self._run.optimizers}: holds {len(moments)} variables, expected {len(step.variables)}. "
+                    f"{TRAIN_ELSEWHERE}"
                 )
             for moment, variable in zip(moments, step.variables, strict=True):
                 if variable.name != _LEARNING_RATE:
@@ -124,7 +125,7 @@ def _checked(run: RunFolder, moment: StoredVariable, variable: Any) -> Iterator[
         if moment.dtype != str(variable.dtype) or not np.isfinite(part).all():
             raise MailError(
                 f"{run.optimizers}: is damaged: {variable.path} is {moment.dtype}, expected finite {variable.dtype}. "
-                "Train the run again in another --runs folder."
+                f"{TRAIN_ELSEWHERE}"
             )
         yield part
 
@@ -132,7 +133,7 @@ def _checked(run: RunFolder, moment: StoredVariable, variable: Any) -> Iterator[
 def _measure_test(dataset: Dataset, config: RunConfig, scorer: Scorer, title: str) -> Metrics:
     """Metrics of a dataset's test split."""
     view = views(dataset, config)["test"]
-    batches = Batches(dataset, view, config.history, config.batch_size)
+    batches = Batches.of_run(dataset, view, config)
     return measure(dataset, view, scorer(batches, f"scoring {title}"))
 
 

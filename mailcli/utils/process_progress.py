@@ -162,12 +162,12 @@ class _Lines:
         self._time_left = time_left
 
     def show(self, report: Report) -> None:
-        """Only note it."""
+        """Record it; shows nothing."""
         if report.left is not None:
             self._time_left.report(report.task, report.done / report.total, report.spent, report.left)
 
     def started(self, task: int) -> None:
-        """Only note it."""
+        """Record it; shows nothing."""
         self._time_left.start(task)
 
     def ended(self, task: int, failed: bool) -> None:
@@ -182,11 +182,11 @@ class _Bars(_Lines):
     def __init__(self, time_left: TimeLeft, bars: Any) -> None:
         super().__init__(time_left)
         self._bars = bars
-        self._all = bars.add_task(f"{time_left.tasks} runs", total=time_left.tasks, left="")
+        self._all = bars.add_task(f"{time_left.tasks} {time_left.noun}", total=time_left.tasks, left="")
         self._by_task: dict[int, Any] = {}
 
     def show(self, report: Report) -> None:
-        """Move its bar, and bring the time that is left up to date."""
+        """Move its bar, and update the remaining time."""
         super().show(report)
         title, left = terminal(report.title), progress.left(report.left)
         if report.task not in self._by_task:

@@ -1,4 +1,4 @@
-"""A truncated singular value decomposition that also knows matrices of zeros."""
+"""A truncated singular value decomposition that also accepts all-zero matrices."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_mistakes_end_in_one_line(simulated: Path) -> None:
     assert message(mail.preprocess, "alimama", histori=3).startswith("unknown option 'histori'. Did you mean 'history'")
     assert message(mail.preprocess, "alimama", history=0) == "history is 0. Expected 1 to 100000."
     assert message(mail.preprocess, "alimama", temp_dir=3) == "temp_dir is 3. Expected a value of type Path."
-    assert message(mail.preprocess, "alimama", temp_dir="no") == "temp_dir no: is not a folder. Make it first."
+    assert message(mail.preprocess, "alimama", temp_dir="no") == "temp_dir no: is not a folder. Create it first."
     assert message(mail.preprocess, "alimama", temp_dir="") == "temp_dir is ''. Expected a path."
     assert message(mail.preprocess, "a", name="b", schema="c.toml") == (
         "name b: with schema the argument 'a' is the dataset's name. Leave out name."

@@ -62,7 +62,7 @@ from tests.helpers.command_line import error_line, mail
             ["preprocess", "alimama", "--engine", "sparc"],
             "unknown engine 'sparc'. Did you mean 'spark'? Known: 'duckdb', 'spark'.",
         ),
-        (["preprocess", "alimama", "--temp-dir", "no"], "--temp-dir no: is not a folder. Make it first."),
+        (["preprocess", "alimama", "--temp-dir", "no"], "--temp-dir no: is not a folder. Create it first."),
         (
             ["preprocess", "alimama", "--name", "../up"],
             "'../up' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw').",

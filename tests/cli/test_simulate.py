@@ -40,14 +40,29 @@ def test_two_do_not_write_one_folder(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def test_a_full_disk_under_duckdb_is_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        (
+            duckdb.IOException('IO Error: Could not write file "x": No space left on device'),
+            'IO Error: Could not write file "x": No space left on device. Free some space and run the same command '
+            "again.",
+        ),
+        # More space on the disk would not help.
+        (
+            duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block of size 256.0 KiB\n\nMore"),
+            "Out of Memory Error: could not allocate block of size 256.0 KiB.",
+        ),
+    ],
+)
+def test_a_full_disk_or_memory_under_duckdb_is_one_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, fault: duckdb.Error, line: str
+) -> None:
     def connect() -> None:
-        raise duckdb.IOException('IO Error: Could not write file "x": No space left on device')
+        raise fault
 
     monkeypatch.setattr(duckdb, "connect", connect)
-    assert error_line(mail(*FILES)) == (
-        'IO Error: Could not write file "x": No space left on device. Free some space and run the same command again.'
-    )
+    assert error_line(mail(*FILES)) == line
     assert list(home.iterdir()) == []
 
 

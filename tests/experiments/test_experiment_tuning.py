@@ -263,7 +263,7 @@ def test_every_row_has_the_same_trials_and_is_kept_with_its_best(
     already = error_line(tune(tuned, toy_data))
     assert already == f"{tuned}: is tuned already. Expected the experiment that it was made from."
     other = error_line(tune(experiment, toy_data, "--jobs", "1", "--users", "new"))
-    assert other == "2 of 2 runs failed. " + " ".join(
+    assert other == "2 of 2 searches failed. " + " ".join(
         f"{cell}, seed 0: {runs}/tune/toy/{cell}: holds a search with other users (all -> new). Choose another --runs "
         "folder, or delete the folder."
         for cell in ("base+none", "base+masked")

@@ -185,7 +185,7 @@ def test_of_the_commands_the_option_is_named_and_trains_anew(
     assert files_of(folder) == before
     done = mail(*other, "--overwrite")
     assert done.exit_code == 0, done.output
-    assert f"{folder}: a new run has taken the place of the one with other settings." in done.stderr.splitlines()
+    assert f"{folder}: a new run has replaced the one with other settings." in done.stderr.splitlines()
     after = files_of(folder)
     assert after.keys() == before.keys()
     assert after["result.json"] != before["result.json"]

@@ -94,7 +94,7 @@ def test_files_that_cannot_be_read_or_written(
     cases = [
         (good, "out.tsv", "{out}: the name must end in .csv or .parquet, which says the file's format."),
         (good, "taken.csv", "{out}: exists already. Expected the name of a new file; choose another, or delete it."),
-        (good, "a/out.csv", f"{{out}}: there is no folder {tmp_path / 'a'}. Make it first."),
+        (good, "a/out.csv", f"{{out}}: there is no folder {tmp_path / 'a'}. Create it first, or choose another path."),
         (tmp_path / "in.txt", "out.csv", "{file}: the name must end in .csv or .parquet, which says the file's format."),
         (tmp_path / "no.csv", "out.csv", "{file}: there is no such file."),
         (tmp_path / "empty.csv", "out.csv", "{file}: the file is empty. Expected a header line and rows."),

@@ -238,6 +238,7 @@ def test_a_full_disk_keeps_nothing(
     raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
     assert error_line(score(runs[CELL], tmp_path / "in.csv", out, data_dir)) == (
-        f"{out}: cannot be written (No space left on device). Nothing was written."
+        f"{out}: cannot be written (No space left on device). Nothing was written. Free some space and "
+        "run the same command again."
     )
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]

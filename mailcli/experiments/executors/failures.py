@@ -20,7 +20,7 @@ class Failures:
     """
 
     def __init__(self, tasks: Sequence[PoolTask]) -> None:
-        self._count = len(tasks)
+        self._count, self._noun = len(tasks), tasks[0].noun if tasks else "runs"
         self._has_worlds = len({task.dataset for task in tasks}) > 1
         self._failed: list[tuple[PoolTask, MailError]] = []
 
@@ -54,7 +54,7 @@ class Failures:
             return
         if self._count == 1:
             raise self._failed[0][1]
-        title = f"{len(self._failed)} of {self._count} runs failed."
+        title = f"{len(self._failed)} of {self._count} {self._noun} failed."
         combined = MailError(" ".join([title, *(self._text(task, error) for task, error in self._failed)]))
         raise combined from ExceptionGroup(title, [error for _, error in self._failed])
 

@@ -11,6 +11,7 @@ from mailcli.errors import MailError, quoted
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.identity import dataset_sha256
 from mailcli.runs.origin import read_with_run_ids, trained_dataset_sha256
+from mailcli.runs.remedy import TRAIN_ELSEWHERE
 
 
 def open_parent_dataset(parent: RunFolder, data_dir: Path) -> Dataset:
@@ -97,6 +98,6 @@ def check_continuable(parent: RunFolder) -> None:
         if not path.is_file():
             raise MailError(
                 f"{path}: is missing, so the run cannot be continued (it was deleted, or the run is of an older "
-                "version, which kept no optimizers). Train it again in another --runs folder."
+                f"version, which kept no optimizers). {TRAIN_ELSEWHERE}"
             )
     parent.check_optimizers()

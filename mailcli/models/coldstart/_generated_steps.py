@@ -15,6 +15,7 @@ import scipy.linalg
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mailcli.data.seed_streams import REFERENCE_USERS
 from mailcli.models.coldstart._signatures import SignatureMethod, signature_size
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, mean_behavior, replace_behaviors
@@ -24,8 +25,6 @@ Matrix = NDArray[np.float64]
 
 #: Ridge penalty of the regression of lengths, relative to the mean variance of a signature's entries (ours).
 LENGTH_PENALTY = 0.01
-#: The second number of the generator's seed for the draw of reference users (ours).
-_REFERENCES = 1
 
 
 class GeneratedSteps(keras.layers.Layer):
@@ -124,7 +123,7 @@ class MeanStepMethod(SignatureMethod):
 
 def reference_users(training: TrainingData, most: int) -> Features:
     """The last impression of each old user; of more than `most` old users, that many are drawn by the seed."""
-    chosen = np.random.default_rng([training.seed, _REFERENCES]).permutation(training.last_impressions())[:most]
+    chosen = np.random.default_rng([training.seed, REFERENCE_USERS]).permutation(training.last_impressions())[:most]
     return training.gather(np.sort(chosen))
 
 

@@ -57,6 +57,7 @@ def fit_weights(
     # Logarithms, so that the weights stay positive.
     logs = [tf.Variable(tf.zeros(shape)) for shape in ((fields,), ())]
     truth = sums / counts[:, None]
+    # Above 0 (ours), so that the loss is finite where all are the mean.
     scale = tf.reduce_mean(tf.reduce_sum((truth - mean) ** 2, axis=1)) + 1e-12
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     users = len(counts)

@@ -27,10 +27,10 @@ class ColdStart(ColdStartMethod):
     steps is read off the same mean. Gradients to the embeddings are stopped.
 
     Args:
-        latent: width of z.
-        units: hidden width of both encoders and the decoder.
+        latent: width of z (ours).
+        units: hidden width of both encoders and the decoder (ours).
         kl_weight: weight of L_kl: 1 for the evidence lower bound.
-        attention_units: d_r of the attention pooling, MAIL Eq. (1).
+        attention_units: d_r of the attention pooling, MAIL Eq. (1) (ours: as in MAIL).
     """
 
     generates = True

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mailcli.data.seed_streams import CVAR_BATCHES
 from mailcli.models.coldstart._gaussian_networks import forward, gaussian, network
 from mailcli.models.coldstart._generated_ids import GeneratedIdMethod
 from mailcli.models.coldstart._generated_steps import as_float64
@@ -16,9 +17,6 @@ from mailcli.models.coldstart._signatures import signature_size
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, without_behaviors
 from mailcli.utils.progress import progress
-
-#: The second number of the generator's seed for the draw of batches (ours).
-_BATCHES = 3
 
 
 class ColdStart(GeneratedIdMethod):
@@ -112,7 +110,7 @@ class ColdStart(GeneratedIdMethod):
     def fit(self, training: TrainingData) -> None:
         """Train the networks on impressions of old users."""
         s = self.settings
-        rng = np.random.default_rng([training.seed, _BATCHES])
+        rng = np.random.default_rng([training.seed, CVAR_BATCHES])
         rows = np.flatnonzero(training.old)
         frequencies = frequencies_of(training.users[rows])
         one_of_each_user = np.unique(training.users[rows], return_index=True)[1]

@@ -20,8 +20,8 @@ class ColdStart(MeanStepMethod):
     clicked. V s times the mean action, scaled to the length of old users' mean steps, is a new user's mean step (ours).
 
     Args:
-        gamma: γ, ridge penalty on the target side, per impression.
-        penalty: λ, ridge penalty on the signature side, per user.
+        gamma: γ, ridge penalty on the target side, per impression (ours).
+        penalty: λ, ridge penalty on the signature side, per user (ours).
     """
 
     def __init__(self, gamma: float = 0.01, penalty: float = 0.01, **kwargs: Any) -> None:

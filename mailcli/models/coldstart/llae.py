@@ -8,12 +8,10 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
+from mailcli.data.seed_streams import CORRUPTED_ENTRIES
 from mailcli.models.coldstart._generated_steps import Matrix, MeanStepMethod
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
-
-#: The second number of the generator's seed for the draw of corrupted entries (ours).
-_CORRUPTION = 0
 
 
 class ColdStart(MeanStepMethod):
@@ -62,7 +60,7 @@ class ColdStart(MeanStepMethod):
     def fit(self, training: TrainingData) -> None:
         """Accumulate S Sᵀ, S Xᵀ, S X_cᵀ and X_c X_cᵀ over old users, solve for W, then for b and c."""
         s = self.settings
-        rng = np.random.default_rng([training.seed, _CORRUPTION])
+        rng = np.random.default_rng([training.seed, CORRUPTED_ENTRIES])
         n_s, n_x = self.projection.shape
         ss, sx, sxc, xcxc = (np.zeros(shape) for shape in ((n_s, n_s), (n_s, n_x), (n_s, n_x), (n_x, n_x)))
         count, sum_s, sum_step, s_step = 0, np.zeros(n_s), np.zeros(n_x), np.zeros((n_s, n_x))

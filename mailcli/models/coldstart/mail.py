@@ -53,7 +53,7 @@ class ColdStart(ColdStartMethod):
         bandwidth: bandwidth of the MMD kernel, Eq. (6): "adaptive" follows the distances between a batch's codes
             (ours: these are far below 1, where a fixed bandwidth has no gradient; docs/equations.md); "fixed" is as in
             the paper.
-        sigma: σ of a fixed bandwidth.
+        sigma: σ of a fixed bandwidth, Eq. (6).
         steps: which steps of v̂ count as behavior for rankers that read them one by one: "predicted", the last n̂ steps,
             n̂ predicted for each user from p (as in the published code; for variant none the mean history length so
             far); "typical", the steps that more than half of the old users' histories fill (for variant none, which

@@ -32,8 +32,8 @@ class ColdStart(ColdStartMethod):
     gradient to the embeddings is stopped, as in MAIL.
 
     Args:
-        units: widths of the hidden layers.
-        dropout: dropout rate before each hidden layer.
+        units: widths of the hidden layers (ours).
+        dropout: dropout rate before each hidden layer (ours).
     """
 
     generates = True

@@ -45,8 +45,8 @@ class ColdStart(ColdStartMethod):
     the median.
 
     Args:
-        units: widths of the hidden layers; () for none.
-        dropout: dropout rate after each hidden layer.
+        units: widths of the hidden layers; () for none (ours).
+        dropout: dropout rate after each hidden layer (ours).
         epochs: at most so many epochs of each network (ours).
         folds: how many folds of users (ours).
     """
@@ -167,7 +167,7 @@ class ColdStart(ColdStartMethod):
 
 
 def _histories(training: TrainingRows, keys: NDArray[np.int64], values: int) -> Histories:
-    """The attributes and behaviors of all users; padding and unknown values are no behavior."""
+    """The attributes and behaviors of all users; padding and unknown values are not behavior."""
     user, ids, _ = training.behaviors()
     known = ids >= FIRST_ID
     counts = sparse.csr_array(

@@ -15,9 +15,9 @@ class ColdStart(RowMaskingMethod):
     trained as new users read it; nothing is generated, and nothing changes at inference.
 
     Args:
-        rate: share of the training impressions that are masked. 0 needs `prefix`.
+        rate: share of the training impressions that are masked (ours). 0 needs `prefix`.
         prefix: whether each of the others keeps only its oldest k behaviors, k drawn uniformly from 0 to all of them,
-            so that one model covers histories of every length.
+            so that one model covers histories of every length (ours).
     """
 
     def __init__(self, rate: float = 0.5, prefix: bool = False, **kwargs: Any) -> None:

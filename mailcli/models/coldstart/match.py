@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from mailcli.data.seed_streams import MATCH_REFERENCE_USERS
 from mailcli.models.coldstart._columns import group_keys, other_attributes, target_of_steps
 from mailcli.models.coldstart._generated_steps import assign_first_rows
 from mailcli.models.coldstart._kernel_regression import fit_weights, regress
@@ -27,11 +28,9 @@ Ids = NDArray[np.int64]
 USERS_AT_ONCE = 256
 #: κ is at most this, and at least its inverse (ours): beyond, one of the two counts for nothing.
 MAX_PRIOR_WEIGHT = 1000.0
-#: The second number of the generator's seed for the draw of reference users (ours).
-_REFERENCES = 5
 
 
-class Histories(NamedTuple):
+class HistoryMoments(NamedTuple):
     """The behavior of old users before their last training impressions, as vectors: that of `SeenBehaviors`."""
 
     sums: Numbers
@@ -60,7 +59,7 @@ class ColdStart(ColdStartMethod):
     impression is that of the other users. Nothing is put in place of v: the ranker sees new users as they are.
 
     Args:
-        dim: length of y.
+        dim: length of y (ours).
         references: at most this many old users are kept for ŷ, sampled by the seed (ours: 1 to 2 MB).
         steps: number of Adam steps that fit the attributes' weights in ŷ (ours).
     """
@@ -123,7 +122,8 @@ class ColdStart(ColdStartMethod):
         tastes = (histories.sums + prior_weight * predicted) / (histories.counts + prior_weight)[:, None]
         target = self.vectors.numpy()[self.target.from_group(training.target)[training.items, 0]]
         matches = (tastes[training.users] * target).sum(axis=1)
-        # Those whose behavior is left out have no real match here. Above 0, so that a match is finite where all are 0.
+        # Those whose behavior is left out have no real match here. Above 0 (ours), so that a match is finite where all
+        # are 0.
         self.scale.assign(np.std(matches[~np.isin(training.users, left_out)]) + 1e-12)
         prepared = (predicted[training.users] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
         regression = LogisticRegression().fit(prepared, training.clicks)
@@ -141,18 +141,18 @@ class ColdStart(ColdStartMethod):
         vectors[vectors.any(axis=1)] -= vectors[ids].mean(axis=0)
         self.vectors.assign(vectors)
 
-    def _histories(self, user: Ids, ids: Ids, users: int) -> Histories:
+    def _histories(self, user: Ids, ids: Ids, users: int) -> HistoryMoments:
         """What behaviors [N] say of each user: `user` and `ids` as from `TrainingRows.behaviors`."""
         vectors = self.vectors.numpy().astype(np.float64)
         counts = np.bincount(user, minlength=users).astype(np.float64)
         sums = sparse.csr_array((np.ones(len(user)), (user, ids)), (users, len(vectors))) @ vectors
         squares = (vectors**2).sum(axis=1)[ids].sum()
         squares_of_means = ((sums**2).sum(axis=1) / np.maximum(counts, 1)).sum()
-        return Histories(sums, counts, (squares - squares_of_means) / max(len(user) - np.count_nonzero(counts), 1))
+        return HistoryMoments(sums, counts, (squares - squares_of_means) / max(len(user) - np.count_nonzero(counts), 1))
 
-    def _fit_regression(self, keys: Ids, histories: Histories, seed: int) -> Numbers:
+    def _fit_regression(self, keys: Ids, histories: HistoryMoments, seed: int) -> Numbers:
         """Keep the reference users and learn what each attribute says; [users, d], each one's ŷ by the others."""
-        rng = np.random.default_rng([seed, _REFERENCES])
+        rng = np.random.default_rng([seed, MATCH_REFERENCE_USERS])
         references = np.sort(rng.permutation(np.flatnonzero(histories.counts))[: self.settings["references"]])
         kept_keys = tf.constant(keys[references], tf.int32)
         sums, counts = (tf.constant(x[references], tf.float32) for x in (histories.sums, histories.counts))
@@ -167,7 +167,7 @@ class ColdStart(ColdStartMethod):
         weights, prior_weight = fit_weights(kernel_of, keys.shape[1], sums, counts, mean, steps, rng)
         self.field_weights.assign(weights)
         self.regression_prior_weight.assign(prior_weight)
-        # For a user who is no reference, an index of none: nobody is left out.
+        # For a user who is not a reference, an index of none: nobody is left out.
         own_reference = np.full(len(keys), len(references))
         own_reference[references] = np.arange(len(references))
         all_keys = tf.constant(keys, tf.int32)
@@ -215,12 +215,12 @@ class ColdStart(ColdStartMethod):
         return base_and_residual(base, self.gain, ranker(features, training=training))
 
 
-def history_prior_weight(histories: Histories, predicted: Numbers) -> float:
+def history_prior_weight(histories: HistoryMoments, predicted: Numbers) -> float:
     """κ = σ_w² / σ_b²; σ_b² is the mean of ||ȳ - ŷ||² - σ_w² / n over users with behavior."""
     seen = histories.counts > 0
     counts = histories.counts[seen]
     errors = ((histories.sums[seen] / counts[:, None] - predicted[seen]) ** 2).sum(axis=1)
-    # Above 0: where histories are short, the estimate can be negative.
+    # Above 0 (ours): where histories are short, the estimate can be negative.
     variance_between = max(float((errors - histories.variance_within / counts).mean()), 1e-12)
     return float(np.clip(histories.variance_within / variance_between, 1 / MAX_PRIOR_WEIGHT, MAX_PRIOR_WEIGHT))
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mailcli.data.seed_streams import METAEMB_BATCHES
 from mailcli.models.coldstart._generated_ids import GeneratedIdMethod
 from mailcli.models.coldstart._signatures import signature_size
 from mailcli.models.contracts import TrainingData
@@ -17,8 +18,6 @@ from mailcli.utils.progress import progress
 
 #: The generator's outputs are divided by this (published notebook).
 OUTPUT_DIVISOR = 5.0
-#: The second number of the generator's seed for the draw of batches (ours).
-_BATCHES = 2
 
 
 class ColdStart(GeneratedIdMethod):
@@ -83,7 +82,7 @@ class ColdStart(GeneratedIdMethod):
     def fit(self, training: TrainingData) -> None:
         """Meta-learn W on pairs of batches of old users, with their behavior hidden as if they were new."""
         s = self.settings
-        rng = np.random.default_rng([training.seed, _BATCHES])
+        rng = np.random.default_rng([training.seed, METAEMB_BATCHES])
         batches = _UserBatches(training, rng, s["users"], s["impressions"])
         optimizer = keras.optimizers.Adam(s["learning_rate"], epsilon=ADAM_EPSILON)
         optimizer.build([self.kernel])

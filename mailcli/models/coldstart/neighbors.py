@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mailcli.data.seed_streams import REGRESSION_USERS
 from mailcli.models.coldstart._generated_steps import MeanStepMethod, assign_first_rows, reference_users
 from mailcli.models.coldstart._kernel_regression import fit_weights, regress
 from mailcli.models.coldstart._signatures import unit_fields
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
-
-#: The second number of the generator's seed for the draw of each step's users (ours).
-_STEPS = 2
 
 
 class ColdStart(MeanStepMethod):
@@ -59,7 +57,7 @@ class ColdStart(MeanStepMethod):
             assign_first_rows(weight, rows)
         self.mean.assign(tf.reduce_sum(sums, axis=0) / tf.reduce_sum(counts))
         if len(keys) > 1:
-            rng = np.random.default_rng([training.seed, _STEPS])
+            rng = np.random.default_rng([training.seed, REGRESSION_USERS])
             fields, steps = self.field_weights.shape[0], self.settings["steps"]
 
             def kernel_of(users: Tensor, weights: Tensor) -> Tensor:

@@ -29,13 +29,13 @@ class ColdStart(RowMaskingMethod):
     not gated. The paper's best code is the bucket of the number of impressions shown, which our batches do not have.
 
     Args:
-        rate: share of the training impressions that are masked as in `masked`, so that the gates learn what to do for
-            new users, whom protocol `strict` keeps out of training; with 0, only the gates are added.
+        rate: share of the training impressions that are masked as in `masked` (ours), so that the gates learn what to
+            do for new users, whom protocol `strict` keeps out of training; with 0, only the gates are added.
         prefix: whether each of the others keeps only its oldest k behaviors, k drawn uniformly from 0 to all of them,
-            so that the gates see histories of every length.
+            so that the gates see histories of every length (ours).
         attributes: whether pc holds the attributes, each scaled to length 1 (ours: embeddings begin far below 1), with
             gradients to them stopped. The paper's best code has none; all features as code did worse than no gates.
-        units: hidden width of the gates' network, of two layers as in the paper (its width is not given).
+        units: hidden width of the gates' network, of two layers as in the paper (ours: it gives no width).
     """
 
     def __init__(

@@ -18,9 +18,9 @@ class Ranker(TowerRanker):
     x_{l+1} = x_0 ⊙ (W_l x_l + b_l) + x_l, from Keras Recommenders; logit = Dense_1([x_L, tower(x_0)]).
 
     Args:
-        cross_layers: L, the number of cross layers.
-        units: widths of the deep part.
-        dropout: dropout rate before each layer of the deep part.
+        cross_layers: L, the number of cross layers (ours).
+        units: widths of the deep part (as in BaseDNN, MAIL Sec. 4.1.4).
+        dropout: dropout rate before each layer of the deep part (as in BaseDNN).
     """
 
     def __init__(

@@ -14,8 +14,8 @@ class Ranker(WideRanker):
     logit = Σ w[id] + Σ_{i<j} <e_i, e_j> + Dense_1(tower(all fields concatenated)); the mean of v is one field.
 
     Args:
-        units: widths of the deep part.
-        dropout: dropout rate before each layer of the deep part.
+        units: widths of the deep part (as in BaseDNN, MAIL Sec. 4.1.4).
+        dropout: dropout rate before each layer of the deep part (as in BaseDNN).
     """
 
     def call(self, features: Features, training: bool = False) -> Tensor:

@@ -16,8 +16,8 @@ class Ranker(TowerRanker):
     [q, v_i, q - v_i, q ⊙ v_i], not normalized (DIN Eq. (3)). The mean of v and the product are ours, as in `dmr`.
 
     Args:
-        units: widths of the hidden layers.
-        dropout: rate before each hidden layer.
+        units: widths of the hidden layers (as in BaseDNN, MAIL Sec. 4.1.4).
+        dropout: rate before each hidden layer (as in BaseDNN).
     """
 
     def build_for(self, spec: Spec) -> None:

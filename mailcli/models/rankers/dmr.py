@@ -31,9 +31,9 @@ class Ranker(TowerRanker):
       without it.
 
     Args:
-        units: widths of the hidden layers (MAIL Sec. 4.1.4, as for BaseDNN).
-        dropout: rate before each hidden layer.
-        match_weight: weight of the auxiliary loss.
+        units: widths of the hidden layers (as in BaseDNN, MAIL Sec. 4.1.4).
+        dropout: rate before each hidden layer (as in BaseDNN).
+        match_weight: weight of the auxiliary loss (published code).
     """
 
     def __init__(

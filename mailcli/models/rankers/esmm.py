@@ -19,8 +19,8 @@ class Ranker(RankingTower):
     product.
 
     Args:
-        units: widths of the hidden layers of each tower.
-        dropout: rate before each hidden layer.
+        units: widths of the hidden layers of each tower (as in BaseDNN, MAIL Sec. 4.1.4).
+        dropout: rate before each hidden layer (as in BaseDNN).
     """
 
     def __init__(self, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
+from mailcli.preprocessing.gzip_file import GZIP_ERRORS
 from mailcli.preprocessing.raw_file import damaged
 from mailcli.preprocessing.schema_file.definition import COPIED_ENCODINGS
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
@@ -36,7 +36,7 @@ def with_copies(files: LocatedFiles, folder: Path) -> LocatedFiles:
     for path, copy in copies.items():
         try:
             _copy(path, copy, files.format.encoding)
-        except (EOFError, zlib.error) as error:
+        except GZIP_ERRORS as error:
             raise damaged(path, error) from error
     return replace(files, copies=copies)
 

@@ -11,7 +11,7 @@ from mailcli.preprocessing.schema_file.parquet import is_parquet
 
 #: What Hive and Spark write for a missing value.
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
-#: Files of a folder that are looked at for an example (ours).
+#: Files of a folder that are examined for an example (ours).
 _LOOKED_AT = 1000
 
 

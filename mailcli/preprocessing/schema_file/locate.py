@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import glob
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from mailcli.errors import MAX_QUOTED, counted, did_you_mean, quoted_first
 from mailcli.preprocessing.csv_file import HEAD_LINES
-from mailcli.preprocessing.gzip_file import is_gzip
+from mailcli.preprocessing.gzip_file import GZIP_ERRORS, is_gzip
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import SchemaFile, TableFiles, TextFormat
 from mailcli.preprocessing.schema_file.folders import example_pattern, folder_columns
@@ -211,7 +210,7 @@ def _text_file(files: TableFiles, path: Path) -> LocatedFiles:
             rows = read_rows(file, files.format)
             header = list(files.columns) or [name.strip() for name in next(rows, [])]
             first_rows = _first_rows(rows)
-    except (OSError, EOFError, UnicodeError, zlib.error, csv.Error) as error:
+    except (OSError, *GZIP_ERRORS, UnicodeError, csv.Error) as error:
         raise _UnusableFileError(f"{path.name} cannot be read ({error})") from error
     if is_blank(header) and first_rows:
         raise _UnusableFileError(f"{path.name} begins with a blank line. Expected the names of its columns there")

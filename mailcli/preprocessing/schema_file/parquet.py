@@ -37,6 +37,6 @@ def is_readable(data_type: pa.DataType) -> bool:
 
 
 def is_bytes(data_type: pa.DataType) -> bool:
-    """Whether a column holds bytes, which are no text."""
+    """Whether a column holds bytes, which are not text."""
     kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
     return any(is_kind(data_type) for is_kind in kinds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from mailcli.errors import MAX_QUOTED, counted
 from mailcli.preprocessing.engines._base import BrokenLine, DataEngine
-from mailcli.preprocessing.gzip_file import is_gzip
+from mailcli.preprocessing.gzip_file import GZIP_ERRORS, is_gzip
 from mailcli.preprocessing.raw_file import KEPT_CHARACTERS, damaged
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
@@ -225,7 +224,7 @@ class SchemaRawFile:
                             line = self._columns_read(text.rstrip("\r\n"))
                         if line in lines and (number > 1 or not self.files.has_header):
                             return f"{path}, line {number}", line
-            except (OSError, EOFError, zlib.error) as error:
+            except (OSError, *GZIP_ERRORS) as error:
                 raise damaged(path, error) from error
         return None
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, datetime
 
-from mailcli.errors import quoted
+from mailcli.errors import quoted, repeated
 from mailcli.preprocessing.schema_file.definition import SPLIT_KINDS, TIME_LIMIT, SplitDefinition
 from mailcli.preprocessing.schema_file.toml_table import TomlTable
 
@@ -53,9 +52,9 @@ def _split_by_name(table: TomlTable, by: str) -> SplitDefinition:
     size = table.number("validation", 0) if is_share else 0
     if is_share and not 0 < size < 1:
         table.fault("validation", "a share of the training rows between 0 and 1, or values of the split")
-    repeated = _repeated([name for group in names.values() for name in group])
-    if repeated:
-        table.fault("test", f"each value in only one split; repeated: {quoted(repeated)}")
+    twice = sorted(repeated(name for group in names.values() for name in group))
+    if twice:
+        table.fault("test", f"each value in only one split; repeated: {quoted(twice)}")
     return SplitDefinition(
         by,
         column=column,
@@ -64,10 +63,6 @@ def _split_by_name(table: TomlTable, by: str) -> SplitDefinition:
         test=names["test"],
         validation_size=size,
     )
-
-
-def _repeated(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _moment(table: TomlTable, key: str) -> int | datetime:

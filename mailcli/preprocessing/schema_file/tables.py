@@ -201,7 +201,7 @@ class SchemaTables:
         if len(fields) > 1:
             lengths = [f"coalesce(len({table.values[field.name]}), 0)" for field in fields]
             longest = f"greatest({', '.join(lengths)})"
-            # An empty text is no list, or that of one missing value.
+            # An empty text is not a list, or that of one missing value.
             differ = [
                 f"({length} <> {longest} AND ({table.values[field.name]} IS NOT NULL OR {longest} > 1))"
                 if field.separator

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
+from mailcli.errors import repeated
 from mailcli.preprocessing.gzip_file import is_gzip
 from mailcli.preprocessing.schema_file.definition import TextFormat
 
@@ -113,5 +113,4 @@ def join_row(cells: Sequence[str], text_format: TextFormat) -> str:
 
 def repeated_name(header: Sequence[str]) -> str | None:
     """The first column name that occurs more than once; None if all are distinct."""
-    counts = Counter(header)
-    return next((name for name in header if counts[name] > 1), None)
+    return next(iter(repeated(header)), None)

@@ -8,12 +8,12 @@ from pathlib import Path
 from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 
-#: Rows that are looked at, and values of all columns together (ours).
+#: Rows that are examined, and values of all columns together (ours).
 SAMPLE_ROWS, SAMPLE_VALUES = 10_000, 4_000_000
 
 
 def sampled_rows(columns: int) -> int:
-    """How many rows of a file with this many columns are looked at."""
+    """How many rows of a file with this many columns are examined."""
     return max(min(SAMPLE_ROWS, SAMPLE_VALUES // max(columns, 1)), 1)
 
 

@@ -70,9 +70,7 @@ def field_name(column: str, used: set[str]) -> str:
     return name
 
 
-def guess_fields(
-    columns: Sequence[ColumnProfile], set_aside: Mapping[str, str] | None = None
-) -> dict[str, tuple[str, FieldGuess]]:
+def guess_fields(columns: Sequence[ColumnProfile], set_aside: Mapping[str, str]) -> dict[str, tuple[str, FieldGuess]]:
     """Field name and guess of each column, by the column's name.
 
     Args:
@@ -83,13 +81,13 @@ def guess_fields(
     guesses = {}
     for column in columns:
         if column.name:
-            reason = (set_aside or {}).get(column.name, "")
+            reason = set_aside.get(column.name, "")
             guess = FieldGuess(toml_string(column.name), left_out=reason) if reason else guess_field(column)
             guesses[column.name] = (field_name(guess.name or column.name, used), guess)
     return guesses
 
 
-def field_lines(columns: Sequence[ColumnProfile], set_aside: Mapping[str, str] | None = None) -> Iterator[str]:
+def field_lines(columns: Sequence[ColumnProfile], set_aside: Mapping[str, str]) -> Iterator[str]:
     """A line for each column; one line for many that are left out for the same reason."""
     guesses = guess_fields(columns, set_aside)
     left_out: dict[str, list[str]] = {}
@@ -104,9 +102,7 @@ def field_lines(columns: Sequence[ColumnProfile], set_aside: Mapping[str, str] |
     yield from unnamed_note(columns)
 
 
-def left_out_fields(
-    columns: Sequence[ColumnProfile], set_aside: Mapping[str, str] | None = None
-) -> list[tuple[str, str]]:
+def left_out_fields(columns: Sequence[ColumnProfile], set_aside: Mapping[str, str]) -> list[tuple[str, str]]:
     """The columns that do not become fields, and why."""
     guesses = guess_fields(columns, set_aside)
     return [(column, guess.left_out) for column, (_, guess) in guesses.items() if guess.left_out]

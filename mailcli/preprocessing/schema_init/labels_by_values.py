@@ -72,7 +72,7 @@ def commonest(column: ColumnProfile) -> str:
     return Counter(sorted(column.values)).most_common(1)[0][0]
 
 
-def click_threshold(column: ColumnProfile, is_rating: bool = False) -> float:
+def click_threshold(column: ColumnProfile, is_rating: bool) -> float:
     """The least number that is a click: of ratings a share of the largest, of others, such as seconds, the median."""
     numbers = sorted(map(float, column.values))
     is_rating = is_rating or column.distinct <= _MAX_RATINGS

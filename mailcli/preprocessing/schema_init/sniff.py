@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-import zlib
 from pathlib import Path
 
 from mailcli.errors import MailError
 from mailcli.preprocessing.duckdb_sql import literal, pattern_of
+from mailcli.preprocessing.gzip_file import GZIP_ERRORS
 from mailcli.preprocessing.schema_file.folders import example_pattern
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_file.text_file import repeated_name
@@ -19,7 +19,7 @@ from mailcli.preprocessing.schema_init.sniff_text import sample_text
 
 #: Names of JSON files end in these, also before `.gz`.
 _JSON = (".json", ".jsonl", ".ndjson")
-#: Bytes that are looked at to recognize others (ours).
+#: Bytes that are examined to recognize others (ours).
 _BEGINNING = 100
 
 
@@ -45,7 +45,7 @@ def sample_file(path: Path) -> FileSample:
     else:
         try:
             sample = sample_text(path)
-        except (OSError, EOFError, zlib.error, csv.Error) as error:
+        except (OSError, *GZIP_ERRORS, csv.Error) as error:
             raise MailError(
                 f"{path}: cannot be read ({error}). Expected a readable text file, plain or .gz."
             ) from error

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset, open_dataset
+from mailcli.data.last_impressions import last_impressions
 from mailcli.data.protocol import View
 from mailcli.errors import MailError, quoted
 from mailcli.runs.folder import RunFolder
@@ -102,8 +103,7 @@ def _last_impressions(dataset: Dataset, view: View, user: NDArray) -> NDArray:
         user: [impressions of the view], their users.
     """
     with_behavior = np.flatnonzero(dataset.earlier_behaviors("test")[view.rows] > 0)
-    # `unique` gives each user's first impression in the reversed order.
-    return with_behavior[len(with_behavior) - 1 - np.unique(user[with_behavior][::-1], return_index=True)[1]]
+    return last_impressions(with_behavior, user[with_behavior])
 
 
 def _sample(rows: NDArray, seed: int) -> NDArray:

@@ -48,7 +48,9 @@ _MAP = "RI of the AUC of new users by generated behavior, over the same ranker w
 _COST = "What a row gains for new users, and what it costs to train and to score."
 _SETTINGS = "The settings in which rows differ; a dash stands for the default."
 _ALL_SETTINGS = "Bold: not the default."
-_RUNS = "The runs of the rows. RI compares them with those of the same ranker without a method, even if it is no row."
+_RUNS = (
+    "The runs of the rows. RI compares them with those of the same ranker without a method, even if it is not a row."
+)
 
 
 class ReportRows(NamedTuple):

@@ -47,7 +47,7 @@ def without_optimizers() -> None:
 
 WITHOUT_OPTIMIZERS = (
     f"{PARENT}/checkpoints/best.optimizers.npz: is missing, so the run cannot be continued (it was deleted, or the run "
-    "is of an older version, which kept no optimizers). Train it again in another --runs folder."
+    "is of an older version, which kept no optimizers). Train the run again in another --runs folder."
 )
 
 

@@ -209,6 +209,6 @@ def test_the_weight_of_the_prediction_by_hand(within: float, predicted: float, k
 
     Where ŷ is right, σ_b² is negative; κ is kept from .001 to 1,000.
     """
-    histories = match.Histories(np.array([[2.0, 0], [4, 0], [0, 0]]), np.array([1.0, 2, 0]), within)
+    histories = match.HistoryMoments(np.array([[2.0, 0], [4, 0], [0, 0]]), np.array([1.0, 2, 0]), within)
     predictions = np.tile([predicted, 0.0], (3, 1))
     assert match.history_prior_weight(histories, predictions) == pytest.approx(kappa)

@@ -41,6 +41,19 @@ def test_compressed_files_and_splits_by_file_are_read(tmp_path: Path) -> None:
     assert dataset.column("vocabularies", "page").tolist() == ["q", "\u5317"]
 
 
+def test_a_compressed_file_whose_checksum_is_wrong_is_damaged(tmp_path: Path) -> None:
+    """Behind the rows that are read first, so that it shows in the copy."""
+    raw = write_files(tmp_path / "raw", FILES)
+    rows = "".join(f"u{number},\u5317\u4eac,,17,10\n" for number in range(100_000))
+    compressed = bytearray(gzip.compress((CITIES + rows).encode("gbk")))
+    # The checksum is the first four of the last eight bytes.
+    compressed[-8] ^= 1
+    (raw / "users.csv.gz").write_bytes(compressed)
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, schema_in("gbk", "users.csv.gz"), {})
+    assert error.value.message.startswith(f"{raw}/users.csv.gz: is cut off or damaged (CRC check failed ")
+
+
 def test_bytes_that_are_no_text_are_set_aside_with_their_line(tmp_path: Path) -> None:
     raw = write_files(tmp_path / "raw", FILES)
     (raw / "users.csv").write_bytes(CITIES.encode("gbk") + b"eva,\xff,,1,1\n")
