@@ -35,7 +35,7 @@ BROKEN = {
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return features.item[:, 0]\n": "'Features' object has no attribute 'item'",
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
-    "        return features.target_id\n": "should return click logits of shape [B]",
+    "        return features.target_id\n": "Received for one impression: {'click': '(1,) of int32, expected floats'}",
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return features.query.numpy()[:, 0]\n": "should return click logits of shape [B]",
     "import keras\nclass R(keras.layers.Layer):\n    def __init__(self):\n        pass\n": "Expected a ranker",

@@ -259,6 +259,16 @@ def _check_names(terms: Iterable[str], others: Iterable[str]) -> None:
         raise ValueError(f"a method's loss should have a name of its own. Received: {taken[0]!r}")
 
 
+def _wrong_types(heads: dict[str, Any]) -> dict[str, str]:
+    """The shapes and types of tensors that hold no floats."""
+    tensors = {name: logit for name, logit in heads.items() if tf.is_tensor(logit)}
+    return {
+        name: f"{tuple(logit.shape)} of {logit.dtype.name}, expected floats"
+        for name, logit in tensors.items()
+        if not logit.dtype.is_floating
+    }
+
+
 def _check_output(output: Any, schema: Schema) -> None:
     """Refuse a ranker that breaks the contract or needs a label that the dataset lacks (ValueError)."""
     heads = _by_name(output)
@@ -271,7 +281,7 @@ def _check_output(output: Any, schema: Schema) -> None:
     ):
         raise ValueError(
             "`call(features, training)` should return click logits of shape [B], or a dict of such logits, 'click' and "
-            f"'conversion'. Received for one impression: {shapes}"
+            f"'conversion'. Received for one impression: {shapes | _wrong_types(heads)}"
         )
     if set(heads) - set(schema.labels):
         raise ValueError(

@@ -37,3 +37,8 @@ def identifier(column: str) -> str:
 def sql_tuple(texts: Sequence[str]) -> str:
     """Texts as SQL has them behind IN."""
     return f"({', '.join(map(literal, texts))})"
+
+
+def double_of(text: str) -> str:
+    """A text as a number, null where it is none; DuckDB would read 18_24 as 1824."""
+    return f"try_cast(CASE WHEN NOT contains({text}, '_') THEN {text} END AS DOUBLE)"

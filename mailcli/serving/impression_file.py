@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, counted
 from mailcli.preprocessing.row_count import RowCounter, RowFormat
+from mailcli.preprocessing.schema_file.text_file import first_bytes
 from mailcli.serving.faults import Faults, printable
 from mailcli.serving.impression_source import ImpressionSource
 from mailcli.serving.value_checks import decode_bytes, is_csv_value
@@ -64,8 +65,15 @@ class ImpressionFile(ImpressionSource):
 
     def _header(self) -> list[str]:
         """The names in a CSV's header, its first line that is not blank."""
+        if first_bytes(self.path).startswith(b"\x1f\x8b"):
+            raise MailError(f"{self.path}: is compressed by gzip. Expected a plain CSV: decompress it.")
         with open(self.path, "rb") as file:
-            names = next(csv.reader(_lines(file)), [])
+            try:
+                names = next(csv.reader(_lines(file)), [])
+            except csv.Error as error:
+                if "new-line character" not in str(error):
+                    raise
+                raise MailError(f"{self.path}: its lines end in \\r alone. Expected \\n or \\r\\n.") from error
             self._has_rows = bool(file.read(1))
         if not names:
             raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")

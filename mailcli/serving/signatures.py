@@ -54,9 +54,14 @@ class Input(NamedTuple):
         return f"[{', '.join(map(str, self.axes))}]"
 
     @property
+    def is_number(self) -> bool:
+        """Whether it is a number that enters the model as such: a feature of an item that is `dense`."""
+        return self.spec.dtype.is_floating and not self.vocabulary
+
+    @property
     def missing(self) -> int | str | float:
         """The value that stands for a missing one."""
-        if self.spec.dtype == tf.float32:
+        if self.is_number:
             return float("nan")
         return MISSING_TEXT if self.spec.dtype == tf.string else MISSING_NUMBER
 
@@ -113,7 +118,7 @@ class SignatureInputs:
             for f in schema.group("target")
         ]
         for name in schema.dense:
-            spec = tf.TensorSpec([None, None], tf.float32, _input_name("item", name))
+            spec = tf.TensorSpec([None, None], tf.float64, _input_name("item", name))
             meaning = "number of the candidates, as in the raw file"
             self.features.append(Input(spec.name, spec, name, None, meaning, dataset.dense_derivation(name)))
         names = [input_.name for input_ in (*self.users, *self.history, *self.given_context, *self.features)]

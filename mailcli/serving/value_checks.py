@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mailcli.preprocessing.schema_file.parquet import is_number
+from mailcli.preprocessing.schema_file.parquet import is_number, is_time
+from mailcli.preprocessing.schema_file.sql import as_text
 from mailcli.utils.parsing import numbers_among
 
 #: Whole numbers in plain notation.
@@ -77,9 +79,11 @@ def is_csv_value(kind: pa.DataType) -> bool:
 def is_convertible(kind: pa.DataType, required: RequiredColumn) -> bool:
     """Whether values of an Arrow type may be what is required."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    may_be_number = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or (is_number(kind) and not required.is_text)
-    is_moment = required.is_time and pa.types.is_timestamp(kind) and kind.tz is not None
-    return is_string_type(kind) or may_encode_text(kind) or may_be_number or is_moment or pa.types.is_null(kind)
+    if is_time(kind) or pa.types.is_time(kind):
+        # Which instant a time without a zone is, a file of impressions does not say.
+        return not required.is_time or (pa.types.is_timestamp(kind) and kind.tz is not None)
+    is_single_value = pa.types.is_boolean(kind) or is_number(kind) or pa.types.is_null(kind)
+    return is_string_type(kind) or may_encode_text(kind) or is_single_value
 
 
 def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> pa.Array:
@@ -91,9 +95,9 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
         report: called with faulty values.
     """
     column = _decode(column, report)
-    if pa.types.is_timestamp(column.type):
+    if is_time(column.type):
         # Fractions of a second are cut off, as in preprocessing.
-        column = column.cast(pa.timestamp("s", column.type.tz), safe=False).cast(pa.int64())
+        column = column.cast(pa.timestamp("s", getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
     if required.missing and is_string_type(column.type):
         column = pc.if_else(pc.is_in(column, pa.array(required.missing, pa.string())), None, column)
         column = column if required.is_text else _without_number_texts(column, numbers_among(required.missing))
@@ -105,10 +109,19 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
             is_missing = pc.or_(is_missing, pc.equal(column, "").fill_null(False))
         report(is_missing, f"{required.expected}.")
     if required.is_text:
-        return _empty_as_null(column.cast(pa.string()))
+        return _empty_as_null(_as_preprocessed(column))
     if required.may_be_fractions:
         return _cast_to_numbers(column, f"{required.expected}.", report)
     return _cast_to_integers(column, f"{required.expected}.", report)
+
+
+def _as_preprocessed(column: pa.Array) -> pa.Array:
+    """A column as the texts that preprocessing makes of one of Parquet: by DuckDB, which writes 1e20 in its own way."""
+    if pa.types.is_integer(column.type) or is_string_type(column.type):
+        return column.cast(pa.string())
+    with duckdb.connect() as connection:
+        rows = connection.from_arrow(pa.table({"value": column}))
+        return rows.project(f"{as_text('value', column.type)} AS value").to_arrow_table()["value"].combine_chunks()
 
 
 def as_texts(column: pa.Array, required: RequiredColumn) -> pa.Array:

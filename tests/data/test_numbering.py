@@ -184,9 +184,13 @@ def test_a_missing_number_is_the_mean_of_its_own_dataset(tmp_path: Path) -> None
     served._dataset = other
     (fee,) = (input_ for input_ in SignatureInputs(other, 2).features if input_.field == "fee")
     missing = other.column("items", "fee")[item]
-    assert served._scale(fee, tf.constant([np.nan, np.inf, -1.0, np.expm1(5.0)])).numpy().tolist() == [
+    assert served._scale(fee, tf.constant([np.nan, np.inf, -1.0, np.expm1(5.0)], fee.spec.dtype)).numpy().tolist() == [
         missing, missing, missing, 2.0,
     ]  # fmt: skip
+    # Numbers of a request keep their digits: 32 bits would hold 1,700,000,000 here.
+    scale["fee"] = {"log1p_mean": np.log1p(1.7e9), "log1p_std": 1e-8}
+    (number,) = served._scale(fee, tf.constant([1_700_000_037], fee.spec.dtype)).numpy()
+    assert number == pytest.approx(37 / 1.7e9 / 1e-8, rel=1e-4)
 
 
 def test_buckets_of_the_other_day_are_shown_with_the_ends_to_give(tmp_path: Path) -> None:

@@ -117,7 +117,35 @@ def test_whole_decimals_are_whole_numbers() -> None:
         assert cast.to_pylist() == [7, -7, None, 9223372036854775807, None, 0, None]
         assert wrong == [False, False, True, *[False] * 8, True, False, False]
     assert is_convertible(pa.decimal128(5, 2), required)
-    assert not is_convertible(pa.decimal128(5, 2), required._replace(is_text=True))
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (pa.array([1.5, -1.0, 1e20, float("nan"), None]), ["1.5", None, "1e+20", None, None]),
+        (pa.array([0.7], pa.float32()), ["0.7"]),
+        (pa.array([Decimal("1.50"), Decimal("-1.00")]), ["1.50", None]),
+        (pa.array([18262, None], pa.date32()), ["1577836800", None]),
+        (pa.array([1577836800999999], pa.timestamp("us")), ["1577836800"]),
+        (pa.array([1577836800], pa.timestamp("s", "Europe/Rome")), ["1577836800"]),
+        (pa.array([36_000_000_000], pa.time64("us")), ["10:00:00"]),
+    ],
+)
+def test_values_of_parquet_are_the_texts_that_preprocessing_makes_of_them(
+    column: pa.Array, texts: list[str | None]
+) -> None:
+    required = RequiredColumn("x", is_text=True, optional=True, missing=("-1",))
+    assert is_convertible(column.type, required)
+    assert cast_column(column, required, lambda mask, _: None).to_pylist() == texts
+
+
+def test_a_time_without_a_zone_is_no_time_of_an_impression() -> None:
+    required = RequiredColumn("time", is_text=False, optional=False, is_time=True)
+    assert is_convertible(pa.timestamp("us", "UTC"), required)
+    for kind in (pa.timestamp("us"), pa.date32(), pa.time64("us"), pa.duration("s")):
+        assert not is_convertible(kind, required)
+    # Dates in buckets are seconds since 1970.
+    assert is_convertible(pa.date32(), RequiredColumn("x", is_text=False, optional=True, may_be_fractions=True))
 
 
 def test_only_bytes_and_lists_are_no_values_of_a_csv() -> None:
@@ -165,7 +193,7 @@ def test_texts_of_numbers_that_mean_missing_are_missing() -> None:
         (pa.nulls(1), [None]),
         (pa.array(["Mon"]).dictionary_encode(), ["Mon"]),
         (pa.array([[1], None]), ["list<item: int64>", None]),
-        (pa.array([2**62], pa.timestamp("us")), ["timestamp[us]"]),
+        (pa.array([2**62], pa.timestamp("us")), ["4611686018427"]),
     ],
 )
 def test_a_column_that_is_only_compared_may_hold_anything(column: pa.Array, texts: list[str | None]) -> None:

@@ -162,6 +162,9 @@ class Engine(DataEngine):
         if file:
             return _damaged(file, text)
         file = self._named_file(error)
+        if "is not latin-1 encoded" in text:
+            text = 'holds bytes from 0x80 to 0x9f, which are not latin-1. Expected encoding = "windows-1252"'
+            return MailError(f"{file}: {text}, or other bytes.")
         if "CSV" in text and "invalid state" in text:
             text = "has mixed line endings (\\n, \\r\\n or \\r). Convert them all to \\n."
             return MailError(f"{file}: {text}")

@@ -24,6 +24,7 @@ from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_file.part_differences import part_difference
 from mailcli.preprocessing.schema_file.text_file import (
     SEPARATORS,
+    first_bytes,
     is_blank,
     looks_like,
     open_text,
@@ -221,8 +222,19 @@ def _text_file(files: TableFiles, path: Path) -> LocatedFiles:
 
 
 def _check_encoding(path: Path, encoding: str) -> None:
-    """UTF-16 shows in the first two bytes; in another encoding, a zero would follow each letter."""
+    """Refuse what its first bytes show to be no text in the encoding."""
+    beginning = first_bytes(path)
+    for start, what, extension in ((b"\x1f\x8b", "compressed by gzip", ".gz"), (b"PAR1", "Parquet", ".parquet")):
+        if beginning.startswith(start):
+            raise _UnusableFileError(
+                f"{path.name} is {what}. Expected a name that ends in {extension}: rename the file"
+            )
     order = utf_16_order(path)
+    if b"\0" in beginning and (not order or beginning.endswith(b"\0\0")):
+        raise _UnusableFileError(
+            f"{path.name} begins as UTF-32 does, or UTF-16 without a byte order mark, which cannot be read. Expected "
+            "UTF-8: save it as that"
+        )
     if order == "big":
         raise _UnusableFileError(
             f"{path.name} is big-endian UTF-16, which cannot be read. Expected UTF-8: save it as that"

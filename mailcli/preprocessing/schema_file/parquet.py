@@ -33,7 +33,7 @@ def is_time(data_type: pa.DataType) -> bool:
 def is_readable(data_type: pa.DataType) -> bool:
     """Whether a column holds single values that can be written as text, or lists of such values."""
     value = data_type.value_type if is_list(data_type) else data_type
-    return not (pa.types.is_nested(value) or is_bytes(value))
+    return not (pa.types.is_nested(value) or pa.types.is_duration(value) or is_bytes(value))
 
 
 def is_bytes(data_type: pa.DataType) -> bool:

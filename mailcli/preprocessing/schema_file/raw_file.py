@@ -163,7 +163,7 @@ class SchemaRawFile:
             return ""
         if any(looks_like(path, "gb18030") for path in self.files.paths):
             return '; or encoding = "gb18030", which the file seems to be'
-        return '; or encoding = "latin-1", which accepts any bytes'
+        return '; or encoding = "windows-1252", as of many Western European files'
 
     def _columns_read(self, line: str) -> str:
         """A line of a wide file with only the columns that are read, as in SqlTable.line."""

@@ -32,7 +32,7 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
     read_columns = [(number, identifier(columns[number])) for number in files.numbers]
     if files.parquet:
         # By position, because DuckDB treats `a` and `A` as the same name.
-        texts = (f"{_as_text(name, files.types[files.header[number]])} AS {name}" for number, name in read_columns)
+        texts = (f"{as_text(name, files.types[files.header[number]])} AS {name}" for number, name in read_columns)
         file_column = _unused_name(files.header)
         source = f"read_parquet({paths}, hive_partitioning = false, filename = {literal(file_column)})"
         names = ", ".join(map(identifier, [*columns, "#file"]))
@@ -101,19 +101,20 @@ def _null_text(text_format: TextFormat) -> str:
     return 16 * next(unused)
 
 
-def _as_text(column: str, data_type: pa.DataType) -> str:
+def as_text(column: str, data_type: pa.DataType) -> str:
     """A Parquet column as text or a list of texts: Booleans as 0 and 1, times as seconds, NaN as missing."""
     if is_list(data_type):
         value = data_type.value_type
         if pa.types.is_floating(value) or pa.types.is_boolean(value) or is_time(value):
             # A missing value keeps its place: the lists of several fields belong together.
-            return f"list_transform({column}, lambda x: {_as_text('x', value)})"
+            return f"list_transform({column}, lambda x: {as_text('x', value)})"
         return f"{column}::VARCHAR[]"
     if pa.types.is_floating(data_type):
         return f"(CASE WHEN NOT isnan({column}) THEN {column} END)::VARCHAR"
     if pa.types.is_boolean(data_type):
         return f"{column}::INTEGER::VARCHAR"
     if is_time(data_type):
-        instant = column if pa.types.is_timestamp(data_type) and data_type.tz else f"{column}::TIMESTAMP"
-        return f"(epoch_us({instant}) // 1000000)::VARCHAR"
+        instant = column if pa.types.is_timestamp(data_type) and data_type.tz else f"try_cast({column} AS TIMESTAMP)"
+        # A date beyond the year 294,246 stays a text, which is no number of seconds.
+        return f"coalesce((epoch_us({instant}) // 1000000)::VARCHAR, {column}::VARCHAR)"
     return f"{column}::VARCHAR"

@@ -41,10 +41,15 @@ def open_text(path: Path, encoding: str, errors: str = "replace") -> Iterator[IO
         yield file  # type: ignore[misc]
 
 
+def first_bytes(path: Path) -> bytes:
+    """The first four bytes of a file, plain or .gz: as many as a mark of its format may have."""
+    with gzip.open(path) if is_gzip(path) else open(path, "rb") as file:
+        return file.read(4)
+
+
 def utf_16_order(path: Path) -> Literal["", "little", "big"]:
     """The byte order of a UTF-16 file by its byte order mark; empty for any other file."""
-    with gzip.open(path) if is_gzip(path) else open(path, "rb") as file:
-        mark = file.read(2)
+    mark = first_bytes(path)[:2]
     return "little" if mark == b"\xff\xfe" else "big" if mark == b"\xfe\xff" else ""
 
 

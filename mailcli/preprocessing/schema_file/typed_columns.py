@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.preprocessing.duckdb_sql import double, literal, sql_tuple
+from mailcli.preprocessing.duckdb_sql import double, double_of, literal, sql_tuple
 from mailcli.preprocessing.schema_file.definition import (
     COMPARISONS,
     TIME_LIMIT,
@@ -106,7 +106,7 @@ class TypedColumns:
         if text_format.decimal == "," and is_text:
             # A point may group thousands there: 1.234 is not taken for a number at all.
             text = f"(CASE WHEN NOT contains({text}, '.') THEN replace({text}, ',', '.') END)"
-        return f"try_cast({text} AS DOUBLE)"
+        return double_of(text)
 
     def whole(self, column: str, text: str) -> str:
         """SQL for a text of a column; that of a whole number is without `.0`."""
@@ -154,7 +154,7 @@ class TypedColumns:
             expected = f"a time written as {time.format}"
         else:
             # Casting to a whole number would round: half a second before an impression would become its own second.
-            floored = f"try_cast(floor(try_cast({text} AS DOUBLE)) AS BIGINT)"
+            floored = f"try_cast(floor({double_of(text)}) AS BIGINT)"
             is_whole = f"regexp_full_match({text}, '[0-9]+')"
             number = f"(CASE WHEN {is_whole} THEN try_cast({text} AS BIGINT) ELSE {floored} END)"
             value = f"({number} // {UNITS[time.unit]})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +22,13 @@ from mailcli.preprocessing.schema_file.text_file import (
 from mailcli.preprocessing.schema_init.column_profile import MISSING, ColumnProfile
 from mailcli.preprocessing.schema_init.file_sample import SAMPLE_ROWS, FileSample, sampled_rows
 
+#: Bytes that are characters in windows-1252, such as curly quotes, but not in latin-1.
+_NO_LATIN_1 = re.compile("[\x80-\x9f]")
+#: Names begin so.
+_WORD = re.compile(r"[^\W\d]")
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
+#: What files write in place of a missing value, in lower case; no name of a column.
+_NO_VALUES = {"", "na", "n/a", "nan", "null", "none", "nil", "unknown"}
 #: GroupLens' and MIND's files have no header line; these are the names in their descriptions.
 KNOWN_COLUMNS = {
     "users.dat": ("UserID", "Gender", "Age", "Occupation", "Zip-code"),
@@ -91,6 +98,9 @@ def _decode(path: Path) -> tuple[str, list[str]]:
     if encoding == "utf-8" and any("\ufffd" in line for line in lines) and not _is_utf_8(path):
         encoding = "gb18030" if looks_like(path, "gb18030") else "latin-1"
         lines = _first_lines(path, encoding)
+        if encoding == "latin-1" and any(_NO_LATIN_1.search(line) for line in lines):
+            encoding = "windows-1252"
+            lines = _first_lines(path, encoding)
     return encoding, lines
 
 
@@ -131,12 +141,26 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row names the columns: with words that do not occur below them.
 
     A name may be missing above row numbers (as pandas writes them) and above nothing (where lines end in a separator).
+    A few names may be no words, such as 7d_segment or 2020, if there is a word above numbers.
     """
     below = [{row[number] for row in rows[1:]} for number in range(len(rows[0]))]
-    return any(rows[0]) and all(
-        cell not in values if re.match(r"[^\W\d]", cell) else not cell and all(map(_needs_no_name, values))
-        for cell, values in zip(rows[0], below, strict=True)
+    columns = list(zip(rows[0], below, strict=True))
+    words = [(cell, values) for cell, values in columns if _WORD.match(cell) and cell not in values]
+    others = [(cell, values) for cell, values in columns if not _WORD.match(cell)]
+    if len(words) + len(others) < len(columns) or not words:
+        return False
+    has_word_above_numbers = any(cell.lower() not in _NO_VALUES and _are_numbers(values) for cell, values in words)
+    may_be_others = has_word_above_numbers and len(words) > len(others)
+    return all(
+        all(map(_needs_no_name, values)) if not cell else may_be_others and cell not in values
+        for cell, values in others
     )
+
+
+def _are_numbers(values: Iterable[str]) -> bool:
+    """Whether all values but missing ones are numbers, and there are some."""
+    given = [value for value in values if value.lower() not in _NO_VALUES]
+    return bool(given) and all(_NUMBER.fullmatch(value) for value in given)
 
 
 def _needs_no_name(value: str) -> bool:

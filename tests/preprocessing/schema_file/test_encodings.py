@@ -87,6 +87,7 @@ def test_a_wrong_encoding_is_one_line(tmp_path: Path) -> None:
         ("\u5e7f\u5dde, \u6df1\u5733", "gb18030", "gb18030"),
         ("K\xf6ln", "latin-1", "latin-1"),
         ("Orl\xe9ans", "latin-1", "latin-1"),
+        ("\u201cOrl\xe9ans\u201d", "windows-1252", "windows-1252"),
     ],
 )
 def test_the_encoding_is_proposed(tmp_path: Path, text: str, encoding: str, proposed: str) -> None:
@@ -96,6 +97,19 @@ def test_the_encoding_is_proposed(tmp_path: Path, text: str, encoding: str, prop
     (raw / "log.csv").write_text("user_id,item_id,timestamp,click\n1,7,1700000000,1\n2,8,1700000001,0\n")
     mail("schema", "init", raw / "users.csv", raw / "log.csv", "-o", tmp_path / "my.toml")
     assert f'encoding = "{proposed}"' in (tmp_path / "my.toml").read_text()
+
+
+def test_bytes_that_latin_1_does_not_have_are_one_line(tmp_path: Path) -> None:
+    raw = write_files(tmp_path / "raw", FILES)
+    (raw / "users.csv").write_bytes(FILES["users.csv"].encode().replace(b"Rome", b"\x93Rome\x94"))
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, schema_in("latin-1"), {})
+    assert error.value.message == (
+        f"{raw}/users.csv: holds bytes from 0x80 to 0x9f, which are not latin-1. Expected encoding = "
+        '"windows-1252", or other bytes.'
+    )
+    cities = values_by_user(make_dataset(tmp_path, schema_in("windows-1252"), {}), "city")
+    assert cities["ann"] == "\u201cRome\u201d"
 
 
 def test_unknown_encodings_are_refused(tmp_path: Path) -> None:

@@ -270,3 +270,16 @@ def test_a_compressed_page_that_is_damaged_is_that_of_its_file(tmp_path: Path) -
     assert error.value.message == (
         f'{raw}/log-1.parquet: Invalid Input Error: Failed to read file "{raw}/log-1.parquet": Snappy decompression failure'
     )
+
+
+def test_a_date_that_no_time_can_hold_is_a_text(tmp_path: Path) -> None:
+    """It stopped everything with an error of the engine; a time of an impression would be set aside."""
+    columns = {"a": pa.array([18262, 2 * 10**9], pa.date32()), "b": pa.array([18262, None], pa.date32())}
+    rows = users_of(tmp_path, columns, 'a = "a"\nb = "b"')
+    assert [(row["a"], row["b"]) for row in rows] == [("1577836800", "1577836800"), ("5477784-01-06", None)]
+
+
+def test_durations_are_refused(tmp_path: Path) -> None:
+    error = error_of(tmp_path, {"a": pa.array([1, 2], pa.duration("s"))}, 'a = "a"')
+    assert "users.attributes.a" in error
+    assert "duration[s]" in error

@@ -161,8 +161,8 @@ def test_bytes_that_are_no_utf_8_are_named_with_their_line(tmp_path: Path) -> No
     with pytest.raises(MailError) as error:
         make_dataset(tmp_path, SCHEMA, {})
     assert error.value.message == (
-        f'{raw}/users.csv, line 6: is not utf-8 text. Expected such text; or encoding = "latin-1", '
-        "which accepts any bytes. 1 of 5 rows (20.00%) cannot be used, --max-bad-rows allows 0.1%. Fix or remove them."
+        f'{raw}/users.csv, line 6: is not utf-8 text. Expected such text; or encoding = "windows-1252", as '
+        "of many Western European files. 1 of 5 rows (20.00%) cannot be used, --max-bad-rows allows 0.1%. Fix or remove them."
     )
 
 

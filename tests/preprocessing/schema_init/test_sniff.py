@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from mailcli.preprocessing.schema_init.sniff import sample_file
 from tests.helpers.schema_files import (
@@ -90,3 +91,24 @@ def test_the_character_for_bytes_that_are_no_text_may_be_in_a_file_of_utf_8(tmp_
     assert sample_file(path).format.encoding == "utf-8"
     path.write_bytes("user,city\n1,\xe9\n".encode("latin-1"))
     assert sample_file(path).format.encoding == "latin-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("user_id,age,7d_segment\nu1,30,a\nu2,31,b\n", ["user_id", "age", "7d_segment"]),
+        ("user,item,at,2020\nu1,i1,100,1\nu2,i2,101,0\n", ["user", "item", "at", "2020"]),
+        ("user,at,-1,x\n1,,5,y\n2,7.5,6,y\n", ["user", "at", "-1", "x"]),
+        # A value that lacks, above numbers, makes no header, nor do words above words.
+        ("ann,unknown,3\nbob,30,4\neva,31,5\n", ["column_1", "column_2", "column_3"]),
+        ("ann,rome,3\nbob,oslo,4\neva,bonn,5\n", ["column_1", "column_2", "column_3"]),
+        # What occurs below is no name.
+        ("user,age,1\nu1,30,1\nu2,31,2\n", ["column_1", "column_2", "column_3"]),
+        # Most are no words.
+        ("user,1,2\n5,6,7\n8,9,10\n", ["column_1", "column_2", "column_3"]),
+    ],
+)
+def test_a_few_names_of_a_header_may_be_no_words(tmp_path: Path, text: str, names: list[str]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    assert list(sample_file(path).names) == names
