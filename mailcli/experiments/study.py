@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 STUDY = "study.log"
 #: Marks a trial that did not end with a validation.
 _DIVERGED = "diverged"
+#: Characters of a mark that an error shows, and of those before the first difference (ours).
+_SHOWN, _CONTEXT = 80, 40
 
 
 def check_optuna() -> None:
@@ -90,9 +92,17 @@ def _check_marks(
             study.set_user_attr(key, value)
         elif known != value:
             raise MailError(
-                f"{folder}: holds a search with other {key} ({known:.80} -> {value:.80}). Choose another "
+                f"{folder}: holds a search with other {key} ({_difference(known, value)}). Choose another "
                 f"{folder_option}, or delete the folder."
             )
+
+
+def _difference(known: str, value: str) -> str:
+    """`known -> value`; of long texts a part with the first difference."""
+    first = next((place for place, pair in enumerate(zip(known, value, strict=False)) if len(set(pair)) > 1), 0)
+    start = max(0, (first or min(len(known), len(value))) - _CONTEXT) if max(len(known), len(value)) > _SHOWN else 0
+    parts = (f"{'...' if start else ''}{text[start : start + _SHOWN]}" for text in (known, value))
+    return " -> ".join(parts)
 
 
 def _check_journal(path: Path, folder_option: str) -> None:

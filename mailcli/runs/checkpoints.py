@@ -219,6 +219,6 @@ def check_disk_space(folder: Path, variables: Iterable[Any]) -> None:
     free = shutil.disk_usage(existing_parent(folder)).free
     if free < needed:
         raise MailError(
-            f"{folder}: {size_text(free)} are free, and the checkpoints of this run may need {size_text(needed)}. "
-            "Free some space, or choose another --runs folder."
+            f"{folder}: {size_text(free)} are free, and the checkpoints of this run may need {size_text(needed)}, "
+            f"{size_text(needed - free)} more. Free some space, or choose another --runs folder."
         )

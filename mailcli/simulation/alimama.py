@@ -31,6 +31,7 @@ from mailcli.utils.files import existing_parent, make_folder_atomically
 from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.parsing import read_json
 from mailcli.utils.progress import progress
+from mailcli.utils.sizes import size_text
 from mailcli.utils.system_errors import advice_on
 
 #: The only source that can be simulated.
@@ -81,7 +82,7 @@ def _check_folder(settings: Settings, out: Path) -> None:
     free = shutil.disk_usage(existing_parent(out)).free
     if need > free:
         raise MailError(
-            f"{out}: the files need about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. "
+            f"{out}: the files need about {size_text(round(need))}, {size_text(free)} are free. "
             "Use fewer --users, or choose a folder on another disk with --out."
         )
 

@@ -367,6 +367,18 @@ def test_a_search_is_resumed_with_its_options_in_another_order(
     assert "holds a search with other epochs (50 -> 3). " in error_line(search(3, options[0], "epochs=3"))
 
 
+def test_of_long_ranges_the_part_that_differs_is_shown(
+    data_dir: Path, tmp_path: Path, trained: list[RunConfig]
+) -> None:
+    where: list[str | Path] = ["--data-dir", data_dir, "--runs", tmp_path]
+    ranges = ["--range", "embedding_l2=0..0.1", "--range", "learning_rate=0.1..0.2"]
+    assert mail("tune", *where, "--trials", "1", *ranges).exit_code == 0
+    error = error_line(mail("tune", *where, "--trials", "1", *ranges, "--range", "patience=1..2"))
+    known, _, now = error.removesuffix("). Choose another --name, or delete the folder.").partition(" -> ")
+    assert "patience" not in known
+    assert "patience" in now
+
+
 def test_a_range_of_an_option_that_is_a_fraction_is_searched_between_its_ends(
     data_dir: Path, tmp_path: Path, trained: list[RunConfig]
 ) -> None:

@@ -135,7 +135,8 @@ def test_a_generated_match_is_no_behavior_to_draw(trained: Trained, tiny: Datase
     settings = {"cold_start": "match", "embedding_dim": 4, "ranker.units": "8,4", "cold_start.dim": 4, "epochs": 1}
     run = trained(make_config([{"data": "tiny", "history": 5, "batch_size": 256, **settings}]))
     with pytest.raises(
-        MailError, match="'match' generates no behavior, so there is nothing to draw. Expected a run of one of"
+        MailError,
+        match="'match' generates a number per impression and no steps of behavior, so there is nothing to draw.",
     ):
         encode_users(run, tiny)
 
@@ -255,3 +256,16 @@ def test_damaged_runs_of_a_folder_are_skipped_and_leftovers_of_a_kill_swept(runs
         "loss.svg",
     ]
     assert f"{damaged}/history.jsonl: was changed" in error_line(mail("plot", "loss", damaged, "--out", out))
+
+
+def test_a_figure_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for out in (tmp_path / "new", theirs):
+        with pytest.raises(OSError, match="No space left"):
+            save_figure(Figure(), out, "loss")
+    assert list(tmp_path.iterdir()) == [theirs]

@@ -191,7 +191,8 @@ def test_too_little_space_is_told_before_training(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1_000_000))
     with pytest.raises(
-        MailError, match=r"1.0 MB are free, and the checkpoints of this run may need [\d.]+ MB. Free some"
+        MailError,
+        match=r"1.0 MB are free, and the checkpoints of this run may need [\d.]+ MB, \d+ kB more. Free some",
     ):
         train_if_missing(config("base+mail"), tiny, tmp_path)
 

@@ -14,7 +14,7 @@ from mailcli.reporting.paper import row_label, row_labels
 from mailcli.reporting.rescore import cell_of
 from mailcli.reporting.rows import Row, result_of, row_of
 from mailcli.runs.folder import RunFolder
-from mailcli.utils.files import replace_file
+from mailcli.utils.files import remove, replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,10 +139,16 @@ def run_caption(run: RunFolder) -> str:
 
 def save_figure(figure: Figure, out: Path, name: str) -> list[Path]:
     """Write `name`.png and `name`.svg into a folder, and return their paths."""
+    is_new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / f"{name}.png", out / f"{name}.svg"]
-    for path in paths:
-        with replace_file(path) as partial:
-            # Without the date, so that the same runs give the same bytes.
-            figure.savefig(partial, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
+    try:
+        for path in paths:
+            with replace_file(path) as partial:
+                # Without the date, so that the same runs give the same bytes.
+                figure.savefig(partial, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
+    except BaseException:
+        if is_new:
+            remove(out)
+        raise
     return paths

@@ -88,9 +88,11 @@ def _check_generates(run: RunFolder) -> None:
 
 
 def _nothing_to_draw(run: RunFolder) -> MailError:
+    method = run.config.cold_start
+    what = "a number per impression and no steps of behavior" if generates_behavior(method) else "no behavior"
     return MailError(
-        f"{run.folder}: '{run.config.cold_start}' generates no behavior, so there is nothing to draw. Expected a run "
-        f"of one of {quoted(drawable_methods())}."
+        f"{run.folder}: '{method}' generates {what}, so there is nothing to draw. Expected a run of one of "
+        f"{quoted(drawable_methods())}."
     )
 
 
