@@ -13,7 +13,7 @@ from mailcli.preprocessing.raw_file import KEPT_CHARACTERS
 from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
-from mailcli.preprocessing.schema_file.text_file import MAX_LINE_BYTES
+from mailcli.preprocessing.schema_file.text_file import MAX_LINE_BYTES, first_line_end
 
 
 def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
@@ -51,8 +51,15 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
         f"delim = {literal(text_format.separator)}, quote = {literal(text_format.quote)}, "
         f"escape = {literal(text_format.quote)}, encoding = {literal(encoding)}, columns = {{{types}}}, "
         f"ignore_errors = true, store_rejects = {str(keep_rejects).lower()}, nullstr = {null_text}, "
-        f"max_line_size = {MAX_LINE_BYTES}, hive_partitioning = false, filename = '#file')"
+        f"max_line_size = {MAX_LINE_BYTES}, {_new_line(files)}hive_partitioning = false, filename = '#file')"
     )
+
+
+def _new_line(files: LocatedFiles) -> str:
+    """How lines end, where DuckDB 1.5 would take a line break in a quoted name for the end of all lines."""
+    has_break = files.has_header and any("\n" in name for name in files.header)
+    end = first_line_end(files.paths[0], files.format) if has_break else ""
+    return {"": "", "\n": "new_line = '\\n', ", "\r\n": "new_line = '\\r\\n', "}[end]
 
 
 def numbered(files: LocatedFiles) -> dict[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,15 @@ def first_bytes(path: Path) -> bytes:
     """The first four bytes of a file, plain or .gz: as many as a mark of its format may have."""
     with gzip.open(path) if is_gzip(path) else open(path, "rb") as file:
         return file.read(4)
+
+
+def first_line_end(path: Path, text_format: TextFormat) -> str:
+    """How the first row of a file ends; a line break within quotes is none."""
+    with open_text(path, text_format.encoding) as file:
+        text = file.read(LINE_LIMIT)
+    quote = re.escape(text_format.quote)
+    ends = re.search(r"\r?\n", re.sub(f"{quote}[^{quote}]*{quote}", "", text) if quote else text)
+    return ends[0] if ends else ""
 
 
 def utf_16_order(path: Path) -> Literal["", "little", "big"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,16 @@ from mailcli.preprocessing.schema_file.definition import ColumnRef, TableFiles, 
 from mailcli.preprocessing.schema_file.locate import locate
 from mailcli.preprocessing.schema_file.table import SqlTable
 from mailcli.preprocessing.sources._base import TABLES
-from tests.helpers.schema_files import FILES, SCHEMA, edited, raw_rows, run_mail, write_files
+from tests.helpers.schema_files import (
+    FILES,
+    SCHEMA,
+    edited,
+    make_dataset,
+    raw_rows,
+    run_mail,
+    values_by_user,
+    write_files,
+)
 
 LOG = {
     "users.txt": "user_id,city\n1,Rome\n2,Oslo\n",
@@ -165,3 +175,12 @@ def test_the_separator_of_hive_is_proposed(tmp_path: Path) -> None:
     raw = write_files(tmp_path, {name: text.replace(",", "\x01") for name, text in LOG.items()})
     run_mail("schema", "init", *(raw / name for name in LOG), "-o", tmp_path / "my.toml")
     assert 'separator = "\\u0001"' in (tmp_path / "my.toml").read_text()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("inside", ["\n", "\r\n"])
+def test_a_name_in_the_header_may_span_lines(tmp_path: Path, end: str, inside: str) -> None:
+    files = {name: text.replace("\n", end) for name, text in FILES.items()}
+    files["users.csv"] = files["users.csv"].replace(",city,", f',"city{inside}(home)",')
+    schema = edited(('city = "city"', f"city = {json.dumps(f'city{inside}(home)')}"))
+    assert values_by_user(make_dataset(tmp_path, schema, files), "city")["ann"] == "Rome"
