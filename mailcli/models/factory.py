@@ -6,6 +6,8 @@ import inspect
 import math
 import os
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,19 +97,27 @@ def _build_model(dataset: Dataset, config: RunConfig, memory: TableMemory | None
     cold_start = make_cold_start(config)
     cell = f"{config.ranker}+{config.cold_start} on {dataset.name}"
     own = own_plugins(config)
-    if not own:
-        try:
-            with out_of_memory_in_one_line(cell, "Set smaller options of the ranker or the method"):
-                return TwoTower(embedding, ranker, cold_start, config.history, autograph=False)
-        except ValueError as error:
-            if str(error).startswith("Exception encountered"):
-                raise
-            raise MailError(f"{cell}: {error}") from error
+    make = partial(TwoTower, embedding, ranker, cold_start, config.history)
+    return _build_own(make, config, cell, own) if own else _build_shipped(make, cell)
+
+
+def _build_shipped(make: Callable[..., TwoTower], cell: str) -> TwoTower:
+    """A model of our own classes (MailError: they do not suit the dataset, or need too much memory)."""
     try:
-        model = TwoTower(embedding, ranker, cold_start, config.history)
+        with out_of_memory_in_one_line(cell, "Set smaller options of the ranker or the method"):
+            return make(autograph=False)
+    except ValueError as error:
+        if str(error).startswith("Exception encountered"):
+            raise
+        raise MailError(f"{cell}: {error}") from error
+
+
+def _build_own(make: Callable[..., TwoTower], config: RunConfig, cell: str, own: list[Any]) -> TwoTower:
+    """A model with a user's class; whatever goes wrong comes from there, and is reported before anything is trained."""
+    try:
+        model = make()
         _trace(model, config)
     except Exception as error:
-        # Whatever it is, it comes from the user's code, and is reported before anything is trained.
         place = place_of_error(error, own) or place_of_definition(own)
         contract = CONTRACTS[kind_at_fault(error, config)]
         raise MailError(f"{cell}: {place}{sentence([short_message(error)])} {contract}") from error
