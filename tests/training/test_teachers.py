@@ -133,7 +133,7 @@ def test_a_teachers_table_begins_with_the_behaviors_of_its_own_users(
         looked_at.append(set(np.asarray(dataset.column("train", "user")[view.rows]).tolist()))
         raise Killed
 
-    monkeypatch.setattr(teachers, "start_from_behaviors", start)
+    monkeypatch.setattr("mailcli.training.behavior_vectors.start_from_behaviors", start)
     with pytest.raises(Killed):
         teach(tiny, tmp_path / "run", embedding_init="behaviors")
     user = np.asarray(tiny.column("train", "user"), np.int64)
