@@ -58,6 +58,7 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
 	experiments/rankers-ml-100k-strict.toml \
 	experiments/rivals-ml-100k-strict-10-seeds.toml experiments/confirm-ml-100k-strict.toml \
+	experiments/confirm-dmr-ml-100k-strict.toml \
 	experiments/rivals-ml-100k-strict.toml experiments/softmax-ml-100k-strict.toml \
 	experiments/table3-ml-100k-strict.toml \
 	experiments/form-ml-100k-strict.toml \
