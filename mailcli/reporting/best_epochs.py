@@ -8,6 +8,9 @@ from typing import Any
 
 from mailcli.reporting.rows import Result, Row, listed
 
+#: Seeds whose best epochs a note lists (ours: one of many rows stays readable); of more, the earliest and the latest.
+MOST_LISTED = 5
+
 
 @dataclass(frozen=True)
 class BestEpochs:
@@ -59,9 +62,15 @@ def still_improving(what: str) -> str:
 
 
 def _text(epochs: BestEpochs) -> str:
-    """`2, 1, 2 of 2` by seed, or `2 of 2` for all."""
-    numbers = epochs.by_seed[:1] if len(set(epochs.by_seed)) == 1 else epochs.by_seed
-    return f"{', '.join(map(str, numbers))} of {epochs.cap}"
+    """`2, 1, 2 of 2` by seed, `1 to 9 of 10` for many seeds, or `2 of 2` for all."""
+    least, most = min(epochs.by_seed), max(epochs.by_seed)
+    if least == most:
+        numbers = f"{least}"
+    elif len(epochs.by_seed) > MOST_LISTED:
+        numbers = f"{least} to {most}"
+    else:
+        numbers = ", ".join(map(str, epochs.by_seed))
+    return f"{numbers} of {epochs.cap}"
 
 
 def _warnings(labeled: Sequence[tuple[str, BestEpochs]]) -> list[str]:

@@ -45,6 +45,13 @@ def test_every_row_has_its_best_epochs_and_the_cap_and_a_warning_if_they_are_equ
     assert len(notes_on_epochs(rows[2:])) == 1
 
 
+def test_of_many_seeds_the_earliest_and_the_latest_best_epoch_are_named() -> None:
+    many = Row(LONG, tuple(range(6)), tuple(trained(epoch) for epoch in (7, 3, 9, 4, 4, 5)), None)
+    same = Row(LONG, tuple(range(6)), (trained(4),) * 6, None)
+    assert notes_on_epochs([many]) == ["best epoch by validation AUC: din+none 3 to 9 of 10"]
+    assert notes_on_epochs([same]) == ["best epoch by validation AUC: din+none 4 of 10"]
+
+
 def test_rows_of_one_name_have_their_own_epochs() -> None:
     slow = make_config([{"data": "toy", "epochs": 2, "learning_rate": 0.01}])
     rows = [Row(BASE, (0,), (trained(1),), None), Row(slow, (0,), (trained(2),), None)]
