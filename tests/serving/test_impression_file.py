@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from pathlib import Path
 
@@ -264,3 +265,18 @@ def test_row_groups_do_not_follow_the_batches(tmp_path: Path) -> None:
         groups[name] = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     assert groups == {"small": [1_049_000, 1000], "large": [64, 6]}
     assert pq.read_table(tmp_path / "small.parquet")["user"].to_pylist() == [*range(1000)] * 1050
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (gzip.compress(b"user,item\n1,2\n"), "is compressed by gzip. Expected a plain CSV: decompress it."),
+        (b"user,item\r1,2\r", r"its lines end in \r alone. Expected \n or \r\n."),
+    ],
+)
+def test_a_csv_of_another_form_than_its_name_says_is_refused(tmp_path: Path, content: bytes, fault: str) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(content)
+    with pytest.raises(MailError) as error:
+        ImpressionFile(path)
+    assert error.value.message == f"{path}: {fault}"
