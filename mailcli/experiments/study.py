@@ -99,10 +99,10 @@ def _check_marks(
 
 def _difference(known: str, value: str) -> str:
     """`known -> value`; of long texts a part with the first difference."""
-    first = next((place for place, pair in enumerate(zip(known, value, strict=False)) if len(set(pair)) > 1), 0)
-    start = max(0, (first or min(len(known), len(value))) - _CONTEXT) if max(len(known), len(value)) > _SHOWN else 0
-    parts = (f"{'...' if start else ''}{text[start : start + _SHOWN]}" for text in (known, value))
-    return " -> ".join(parts)
+    pairs = enumerate(zip(known, value, strict=False))
+    first = next((place for place, (old, new) in pairs if old != new), min(len(known), len(value)))
+    start = max(0, first - _CONTEXT) if max(len(known), len(value)) > _SHOWN else 0
+    return " -> ".join(f"{'...' if start else ''}{text[start : start + _SHOWN]}" for text in (known, value))
 
 
 def _check_journal(path: Path, folder_option: str) -> None:

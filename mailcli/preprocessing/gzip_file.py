@@ -8,6 +8,8 @@ from pathlib import Path
 
 #: What reading a damaged .gz raises.
 GZIP_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile)
+#: The first two bytes of a .gz (RFC 1952).
+GZIP_START = b"\x1f\x8b"
 
 
 def is_gzip(path: Path) -> bool:

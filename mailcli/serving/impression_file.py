@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, counted
+from mailcli.preprocessing.gzip_file import GZIP_START
 from mailcli.preprocessing.row_count import RowCounter, RowFormat
 from mailcli.preprocessing.schema_file.text_file import first_bytes
 from mailcli.serving.faults import Faults, printable
@@ -65,7 +66,7 @@ class ImpressionFile(ImpressionSource):
 
     def _header(self) -> list[str]:
         """The names in a CSV's header, its first line that is not blank."""
-        if first_bytes(self.path).startswith(b"\x1f\x8b"):
+        if first_bytes(self.path).startswith(GZIP_START):
             raise MailError(f"{self.path}: is compressed by gzip. Expected a plain CSV: decompress it.")
         with open(self.path, "rb") as file:
             try:

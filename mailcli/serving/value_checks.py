@@ -82,6 +82,9 @@ def is_convertible(kind: pa.DataType, required: RequiredColumn) -> bool:
     if is_time(kind) or pa.types.is_time(kind):
         # Which instant a time without a zone is, a file of impressions does not say.
         return not required.is_time or (pa.types.is_timestamp(kind) and kind.tz is not None)
+    if pa.types.is_decimal256(kind) and required.is_text:
+        # Preprocessing reads none, so there are no texts that it would have made of them.
+        return False
     is_single_value = pa.types.is_boolean(kind) or is_number(kind) or pa.types.is_null(kind)
     return is_string_type(kind) or may_encode_text(kind) or is_single_value
 
@@ -119,6 +122,8 @@ def _as_preprocessed(column: pa.Array) -> pa.Array:
     """A column as the texts that preprocessing makes of one of Parquet: by DuckDB, which writes 1e20 in its own way."""
     if pa.types.is_integer(column.type) or is_string_type(column.type):
         return column.cast(pa.string())
+    if pa.types.is_floating(column.type):
+        column = _nan_as_null(column)
     with duckdb.connect() as connection:
         rows = connection.from_arrow(pa.table({"value": column}))
         return rows.project(f"{as_text('value', column.type)} AS value").to_arrow_table()["value"].combine_chunks()

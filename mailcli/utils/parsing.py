@@ -72,7 +72,8 @@ def numbers_among(texts: Iterable[str]) -> list[float]:
     numbers = []
     for text in texts:
         with contextlib.suppress(ValueError):
-            numbers.append(float(text))
+            # Python would read 18_24 as 1824.
+            numbers.append(math.nan if "_" in text else float(text))
     return [number for number in numbers if math.isfinite(number)]
 
 

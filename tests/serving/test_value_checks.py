@@ -124,6 +124,7 @@ def test_whole_decimals_are_whole_numbers() -> None:
     [
         (pa.array([1.5, -1.0, 1e20, float("nan"), None]), ["1.5", None, "1e+20", None, None]),
         (pa.array([0.7], pa.float32()), ["0.7"]),
+        (pa.array(np.array([1.5, np.nan], np.float16)), ["1.5", None]),
         (pa.array([Decimal("1.50"), Decimal("-1.00")]), ["1.50", None]),
         (pa.array([18262, None], pa.date32()), ["1577836800", None]),
         (pa.array([1577836800999999], pa.timestamp("us")), ["1577836800"]),
@@ -137,6 +138,12 @@ def test_values_of_parquet_are_the_texts_that_preprocessing_makes_of_them(
     required = RequiredColumn("x", is_text=True, optional=True, missing=("-1",))
     assert is_convertible(column.type, required)
     assert cast_column(column, required, lambda mask, _: None).to_pylist() == texts
+
+
+def test_decimals_that_preprocessing_does_not_read_are_no_texts() -> None:
+    required = RequiredColumn("x", is_text=True, optional=True)
+    assert not is_convertible(pa.decimal256(40, 2), required)
+    assert is_convertible(pa.decimal128(38, 2), required)
 
 
 def test_a_time_without_a_zone_is_no_time_of_an_impression() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.utils.parsing import none_if_nan, read_json, read_toml
+from mailcli.utils.parsing import none_if_nan, numbers_among, read_json, read_toml
 
 
 def test_what_files_hold(tmp_path: Path) -> None:
@@ -77,3 +77,7 @@ def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_bytes(b"\xef\xbb\xbfepochs = 3\n")
     assert read_toml(path) == {"epochs": 3}
+
+
+def test_a_number_with_an_underscore_is_none() -> None:
+    assert numbers_among(["-1", "18_24", "NULL", "1e3", "inf", ""]) == [-1.0, 1000.0]

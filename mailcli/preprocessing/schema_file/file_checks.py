@@ -105,9 +105,10 @@ def _column_faults(
         return faults
     data_type = {**(joined.types if joined else {}), **own.types}.get(column.name)
     if data_type is not None and not is_readable(data_type):
+        digits = "; of decimals, those of at most 38 digits" if "decimal256" in str(data_type) else ""
         return [
             f"{key}: column '{column.name}' holds {data_type}. Expected strings, numbers, Booleans, times, or lists of "
-            "these"
+            f"these{digits}"
         ]
     holds_lists = data_type is not None and is_list(data_type)
     if holds_lists != as_list:

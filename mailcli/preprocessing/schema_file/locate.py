@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from mailcli.errors import MAX_QUOTED, counted, did_you_mean, quoted_first
 from mailcli.preprocessing.csv_file import HEAD_LINES
-from mailcli.preprocessing.gzip_file import GZIP_ERRORS, is_gzip
+from mailcli.preprocessing.gzip_file import GZIP_ERRORS, GZIP_START, is_gzip
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import SchemaFile, TableFiles, TextFormat
 from mailcli.preprocessing.schema_file.folders import example_pattern, folder_columns
@@ -224,7 +224,7 @@ def _text_file(files: TableFiles, path: Path) -> LocatedFiles:
 def _check_encoding(path: Path, encoding: str) -> None:
     """Refuse what its first bytes show to be no text in the encoding."""
     beginning = first_bytes(path)
-    for start, what, extension in ((b"\x1f\x8b", "compressed by gzip", ".gz"), (b"PAR1", "Parquet", ".parquet")):
+    for start, what, extension in ((GZIP_START, "compressed by gzip", ".gz"), (b"PAR1", "Parquet", ".parquet")):
         if beginning.startswith(start):
             raise _UnusableFileError(
                 f"{path.name} is {what}. Expected a name that ends in {extension}: rename the file"

@@ -283,3 +283,12 @@ def test_durations_are_refused(tmp_path: Path) -> None:
     error = error_of(tmp_path, {"a": pa.array([1, 2], pa.duration("s"))}, 'a = "a"')
     assert "users.attributes.a" in error
     assert "duration[s]" in error
+
+
+def test_decimals_of_more_than_38_digits_are_refused(tmp_path: Path) -> None:
+    """DuckDB reads 1.50 as 1.08e17."""
+    error = error_of(
+        tmp_path, {"a": pa.array([Decimal("1.50")], pa.decimal256(40, 2))}, 'a = {column = "a", edges = [1]}'
+    )
+    assert "users.attributes.a: column 'a' holds decimal256(40, 2). Expected strings, numbers" in error
+    assert "of decimals, those of at most 38 digits" in error
