@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -141,7 +141,7 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row names the columns: with words that do not occur below them.
 
     A name may be missing above row numbers (as pandas writes them) and above nothing (where lines end in a separator).
-    A few names may be no words, such as 7d_segment or 2020, if there is a word above numbers.
+    A few names may be no words, such as 7d_segment or 2020, if there is other text above numbers.
     """
     below = [{row[number] for row in rows[1:]} for number in range(len(rows[0]))]
     columns = list(zip(rows[0], below, strict=True))
@@ -149,18 +149,22 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     others = [(cell, values) for cell, values in columns if not _WORD.match(cell)]
     if len(words) + len(others) < len(columns) or not words:
         return False
-    has_word_above_numbers = any(cell.lower() not in _NO_VALUES and _are_numbers(values) for cell, values in words)
-    may_be_others = has_word_above_numbers and len(words) > len(others)
+    # Other text above numbers is a name: in a row of values, it would be a number or missing, too.
+    has_text_above_numbers = any(not _is_number_or_missing(cell) and _are_numbers(values) for cell, values in columns)
+    may_be_others = has_text_above_numbers and len(words) > len(others)
     return all(
         all(map(_needs_no_name, values)) if not cell else may_be_others and cell not in values
         for cell, values in others
     )
 
 
-def _are_numbers(values: Iterable[str]) -> bool:
+def _are_numbers(values: Collection[str]) -> bool:
     """Whether all values but missing ones are numbers, and there are some."""
-    given = [value for value in values if value.lower() not in _NO_VALUES]
-    return bool(given) and all(_NUMBER.fullmatch(value) for value in given)
+    return all(map(_is_number_or_missing, values)) and any(map(_NUMBER.fullmatch, values))
+
+
+def _is_number_or_missing(value: str) -> bool:
+    return value.lower() in _NO_VALUES or bool(_NUMBER.fullmatch(value))
 
 
 def _needs_no_name(value: str) -> bool:

@@ -98,6 +98,7 @@ def test_the_character_for_bytes_that_are_no_text_may_be_in_a_file_of_utf_8(tmp_
     [
         ("user_id,age,7d_segment\nu1,30,a\nu2,31,b\n", ["user_id", "age", "7d_segment"]),
         ("user,item,at,2020\nu1,i1,100,1\nu2,i2,101,0\n", ["user", "item", "at", "2020"]),
+        ("user,sex,7d_segment\nu1,f,3\nu2,m,4\n", ["user", "sex", "7d_segment"]),
         ("user,at,-1,x\n1,,5,y\n2,7.5,6,y\n", ["user", "at", "-1", "x"]),
         # A value that lacks, above numbers, makes no header, nor do words above words.
         ("ann,unknown,3\nbob,30,4\neva,31,5\n", ["column_1", "column_2", "column_3"]),
