@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from mailcli import plugins
-from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
+from mailcli.cli._begin import DRY_RUN, print_plan
 from mailcli.cli._completion import offer_list
 from mailcli.cli._options import JOBS, OVERWRITE, RANKER, RUN_OPTIONS, SEEDS
+from mailcli.cli._paper_table import print_paper_table
 from mailcli.cli._resolve import resolve_rows
-from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, split_names
+from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, split_names
 from mailcli.config import VARIANTS
 from mailcli.errors import MailError, quoted
-from mailcli.reporting.paper import REPORTED, is_papers_data
 
 
 @click.command(short_help="The paper's Table 3: a ranker with each variant of MAIL.")
@@ -61,17 +61,13 @@ def ablate(
         raise MailError(f"--ranker {ranker}: is a trivial row, which MAIL cannot help. Expected a ranker: {rankers}.")
     cells = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in names]
     configs, dataset = resolve_rows(cells, seeds, data_dir, options, has_ranker=True)
-    from mailcli.experiments.matrix import make_rows
     from mailcli.experiments.plan import PlannedTable
-    from mailcli.reporting.tables import make_table
 
     configs = [configs[0].baseline(), *configs]
     title, folders = "Ablation (MAIL Table 3)", RunLayout(runs, overwrite=overwrite)
-    tables = [PlannedTable(configs, range(seeds), dataset, folders)]
+    table = PlannedTable(configs, range(seeds), dataset, folders)
     if dry_run:
-        print_plan([title], tables, jobs)
+        print_plan([title], [table], jobs)
         return
-    announce_work(tables, jobs)
-    rows = make_rows(configs, range(seeds), dataset, folders, checkpoint_minutes, jobs)
     title = f"{title} on {dataset.name}, ranker {configs[0].ranker}"
-    print_tables([make_table(rows, title, REPORTED, metric_columns, is_papers_data(dataset, configs[0]))], form)
+    print_paper_table(table, title, form, metric_columns, checkpoint_minutes, jobs)

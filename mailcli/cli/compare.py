@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
+from mailcli.cli._begin import DRY_RUN, print_plan
 from mailcli.cli._completion import offer_list, row_names
 from mailcli.cli._options import JOBS, OVERWRITE, RUN_OPTIONS, SEEDS
+from mailcli.cli._paper_table import print_paper_table
 from mailcli.cli._resolve import resolve_rows
-from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, split_names
-from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, is_papers_data, row_settings
+from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, split_names
+from mailcli.reporting.paper import TABLE_2, TRIVIAL, row_settings
 
 
 @click.command(short_help="The paper's Table 2: rankers with and without methods.")
@@ -60,16 +61,11 @@ def compare(
             cells.append(cell)
     configs, dataset = resolve_rows(cells, seeds, data_dir, options)
     from mailcli.experiments.cells import RunLayout
-    from mailcli.experiments.matrix import make_rows
     from mailcli.experiments.plan import PlannedTable
-    from mailcli.reporting.tables import make_table
 
     title, folders = "Comparison (MAIL Table 2)", RunLayout(runs, overwrite=overwrite)
-    tables = [PlannedTable(configs, range(seeds), dataset, folders)]
+    table = PlannedTable(configs, range(seeds), dataset, folders)
     if dry_run:
-        print_plan([title], tables, jobs)
+        print_plan([title], [table], jobs)
         return
-    announce_work(tables, jobs)
-    results = make_rows(configs, range(seeds), dataset, folders, checkpoint_minutes, jobs)
-    title = f"{title} on {dataset.name}"
-    print_tables([make_table(results, title, REPORTED, metric_columns, is_papers_data(dataset, configs[0]))], form)
+    print_paper_table(table, f"{title} on {dataset.name}", form, metric_columns, checkpoint_minutes, jobs)

@@ -10,8 +10,6 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, did_you_mean
+from mailcli.preprocessing.duckdb_errors import memory_or_disk_error
 from mailcli.preprocessing.duckdb_sql import literal, pattern_of
 from mailcli.preprocessing.simulated_marker import MARKER, write_marker
 from mailcli.simulation.alimama_tables import TableChunk, draw_ads, draw_chunks
@@ -32,7 +31,6 @@ from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.parsing import read_json
 from mailcli.utils.progress import progress
 from mailcli.utils.sizes import size_text
-from mailcli.utils.system_errors import advice_on
 
 #: The only source that can be simulated.
 SOURCE = "alimama"
@@ -160,21 +158,16 @@ class _ChunkWriter:
 
 def _sort_by_ad(unsorted: Path, target: Path) -> None:
     """Write the impressions sorted by ad, as the published file is; DuckDB sorts on disk if memory is short."""
-    with _disk_errors_in_one_line(), duckdb.connect() as connection:
-        source = literal(pattern_of(unsorted))
-        connection.execute(f"SET temp_directory = {literal(unsorted.parent / 'spill')}")
-        connection.execute(
-            f"COPY (SELECT * FROM read_parquet({source}) "
-            f"ORDER BY adgroup_id, time_stamp, \"user\", clk, pid) TO {literal(target)} (HEADER, DELIMITER ',')"
-        )
-
-
-@contextmanager
-def _disk_errors_in_one_line() -> Iterator[None]:
-    """DuckDB's errors about the disk or memory as MailErrors; any other is a bug and stays as it is."""
+    source = literal(pattern_of(unsorted))
     try:
-        yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        reason = str(error).splitlines()[0].removesuffix(".")
-        _, what_to_do = advice_on(reason) or ("", "")
-        raise MailError(f"{reason}. {what_to_do}".rstrip()) from error
+        with duckdb.connect() as connection:
+            connection.execute(f"SET temp_directory = {literal(unsorted.parent / 'spill')}")
+            connection.execute(
+                f"COPY (SELECT * FROM read_parquet({source}) "
+                f"ORDER BY adgroup_id, time_stamp, \"user\", clk, pid) TO {literal(target)} (HEADER, DELIMITER ',')"
+            )
+    except duckdb.Error as error:
+        resource_error = memory_or_disk_error(error, "Close other programs and run the same command again.")
+        if resource_error is None:
+            raise
+        raise resource_error from error

@@ -13,6 +13,8 @@ from mailcli.errors import MailError
 
 #: The fewest open files with which every command works (ours); TensorFlow and DuckDB fail in many ways with fewer.
 FEWEST_OPEN_FILES = 64
+#: Characters of a library's error that are shown (ours: it may quote a whole row, or a Java trace).
+LONGEST_ERROR = 300
 _FREE_SPACE = "Free some space and run the same command again."
 #: By error number, what to do about it; these are never faults of the program, whatever raises them.
 _ADVICE = {

@@ -45,13 +45,21 @@ def test_two_do_not_write_one_folder(home: Path) -> None:
     [
         (
             duckdb.IOException('IO Error: Could not write file "x": No space left on device'),
-            'IO Error: Could not write file "x": No space left on device. Free some space and run the same command '
-            "again.",
+            'Could not write file "x": No space left on device. Free some space and run the same command again.',
         ),
         # More space on the disk would not help.
         (
             duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block of size 256.0 KiB\n\nMore"),
-            "Out of Memory Error: could not allocate block of size 256.0 KiB.",
+            "DuckDB has too little memory: could not allocate block of size 256.0 KiB. Close other programs and run the "
+            "same command again.",
+        ),
+        (
+            duckdb.OutOfMemoryException(
+                "Out of Memory Error: failed to offload data block of size 64.0 KiB (9.5 MiB/9.5 MiB used).\n"
+                "This limit was set by the 'max_temp_directory_size' setting."
+            ),
+            "DuckDB's intermediate files fill the disk: failed to offload data block of size 64.0 KiB (9.5 MiB/9.5 MiB "
+            "used). Free some space, or set another folder of intermediate files, and run the same command again.",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,17 @@ class TestDuckDB:
                 "alimama", simulated_raw, tmp_path, None, PreprocessOptions(spark_master="spark://somewhere:7077")
             )
         assert error.value.message == "--spark-master spark://somewhere:7077: needs --engine spark."
+
+    def test_too_little_memory_is_one_line(self, tmp_path: Path, simulated_raw: Path) -> None:
+        with pytest.raises(MailError) as error:
+            preprocess("alimama", simulated_raw, tmp_path, None, PreprocessOptions(memory_limit="1MB", threads=1))
+        # The sizes are DuckDB's.
+        assert re.fullmatch(
+            r"DuckDB has too little memory: could not allocate block of size [\d.]+ [KM]iB \([^()]+ used\)\. "
+            r"Raise --memory-limit, which is 1\.0 MB, or lower --threads\.",
+            error.value.message,
+        )
+        assert not (tmp_path / "alimama").exists()
 
     def test_ctrl_c_during_a_statement_is_ctrl_c(self, tmp_path: Path) -> None:
         """DuckDB raises an error of its own, caused by Ctrl-C."""

@@ -21,8 +21,6 @@ DataFrame = Any
 
 #: Memory that an engine may use before it spills to disk (ours: well below a laptop's).
 MEMORY_LIMIT = "2GB"
-#: Characters of an engine's error text that are passed on (ours: it may hold a whole row, or a Java trace).
-LONGEST_ERROR = 300
 #: Seconds between two updates of the progress bar (ours: it moves smoothly).
 POLL_SECONDS = 0.2
 

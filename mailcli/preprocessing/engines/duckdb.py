@@ -13,16 +13,17 @@ from sqlframe.duckdb import DuckDBSession
 from sqlframe.duckdb import functions as duckdb_functions
 
 from mailcli.errors import MailError
+from mailcli.preprocessing.duckdb_errors import memory_or_disk_error
 from mailcli.preprocessing.duckdb_sql import literal, paths_literal, pattern_of
 from mailcli.preprocessing.engines._base import (
-    LONGEST_ERROR,
     BrokenLine,
     DataEngine,
     DataFrame,
     quoted_column,
     run_with_progress,
 )
-from mailcli.utils.system_errors import advice_on
+from mailcli.utils.sizes import size_text
+from mailcli.utils.system_errors import LONGEST_ERROR
 
 #: DuckDB's errors that are not the number of fields; of several in a line, the first here is the cause.
 _REASONS: dict[str, Literal["encoding", "quotes", "length"]] = {
@@ -50,6 +51,7 @@ class Engine(DataEngine):
         if master is not None:
             raise MailError(f"--spark-master {master}: needs --engine spark.")
         self._temp_dir = temp_dir
+        self._memory_advice = f"Raise --memory-limit, which is {size_text(memory)}, or lower --threads."
         self._connection = duckdb.connect()
         self._connection.execute(f"SET temp_directory = {literal(temp_dir)}")
         self._connection.execute(f"SET memory_limit = '{memory} bytes'")
@@ -175,10 +177,9 @@ class Engine(DataEngine):
             return MailError(f"{file}: {text[:LONGEST_ERROR]}")
         if type(error) is duckdb.Error and file:
             return _damaged(file, text)
-        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
-            _, what_to_do = advice_on(text) or ("", "")
-            reason = text[:LONGEST_ERROR].removeprefix("IO Error: ")
-            return MailError(f"{reason.removesuffix('.')}. {what_to_do}" if what_to_do else reason)
+        resource_error = memory_or_disk_error(error, self._memory_advice)
+        if resource_error:
+            return resource_error
         if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
             # Values that no check found faulty, or a file that is not what its name says.
             return MailError(f"{file}: {text[:LONGEST_ERROR]}")

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.engines._base import LONGEST_ERROR, BrokenLine, DataEngine, DataFrame, run_with_progress
+from mailcli.preprocessing.engines._base import BrokenLine, DataEngine, DataFrame, run_with_progress
+from mailcli.utils.system_errors import LONGEST_ERROR
 
 #: Partitions of a shuffle on one machine (ours: Spark's default of 200 is for a cluster; each costs some 10 ms).
 LOCAL_PARTITIONS = 16
