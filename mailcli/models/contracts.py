@@ -84,9 +84,14 @@ class ColdStartMethod(keras.layers.Layer):
     """Into how many folds `prepare` divides the users; more than there are users is refused before anything is
     trained."""
 
+    training_version: ClassVar[int] = 1
+    """Raised when the same options train another model than before, so that runs of before are not reused; a literal,
+    which settings/class_code.py reads without importing the class. For a method of your own, the file's SHA-256 does
+    this."""
+
     generates: ClassVar[bool] = False
     """Whether `complete` generates behavior for new users, or predicts their match with the target; tables expect an
-    audit of its runs. It must be a literal: settings/class_code.py reads it without importing the class."""
+    audit of its runs; a literal, too."""
 
     generates_numbers: ClassVar[bool] = False
     """Whether what it generates is `Features.prepared`, and no behavior that could be drawn; a literal, too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, to_toml
 from mailcli.data.dataset import MANIFEST, Dataset
+from mailcli.settings.class_code import class_attribute
 from mailcli.settings.option_defaults import default_tables
 from mailcli.utils.files import file_sha256
 
@@ -21,6 +22,9 @@ VERSION = "training_version"
 TRAINING_VERSION = 2
 #: The same for trivial rows. 3: the bias of a new user whose id is known.
 TRIVIAL_VERSION = 3
+#: The key of config.toml for `ColdStartMethod.training_version`; a run without it has version 1.
+METHOD_VERSION = "cold_start_version"
+VERSIONS = (VERSION, METHOD_VERSION)
 #: The end of keys that hold a checksum.
 SHA256 = "_sha256"
 SHA256_KEYS = (DATASET, RANKER, COLD_START, NUMBERING, PARENT_OPTIMIZERS)
@@ -46,10 +50,20 @@ def training_version(config: RunConfig) -> int:
     return TRIVIAL_VERSION if plugins.is_trivial(config.ranker) else TRAINING_VERSION
 
 
+def version_keys(config: RunConfig) -> Options:
+    """The keys of config.toml that say which version of mail, and of the cold-start method, trains a run."""
+    versions: Options = {VERSION: training_version(config)}
+    if not plugins.is_external(plugins.COLD_STARTS, config.cold_start):
+        version = class_attribute(plugins.COLD_STARTS, config.cold_start, "training_version")
+        # Most methods have had no other version, and their runs no key.
+        versions |= {METHOD_VERSION: version} if version > 1 else {}
+    return versions
+
+
 def run_identity(config: RunConfig, dataset: Dataset) -> Options:
     """All that a run's result depends on: its settings, the dataset, the code of an outside ranker or method, ours."""
     return {
-        VERSION: training_version(config),
+        **version_keys(config),
         **checksums_of(config, dataset),
         **to_toml(config),
         **default_tables(config),

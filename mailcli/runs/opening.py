@@ -10,7 +10,7 @@ from mailcli import plugins
 from mailcli.config import Options, RunConfig, make_config
 from mailcli.errors import MailError, did_you_mean
 from mailcli.runs.folder import CONFIG, RESULT, RunFolder, check_finished_files
-from mailcli.runs.identity import SHA256, SHA256_KEYS, VERSION
+from mailcli.runs.identity import SHA256, SHA256_KEYS, VERSIONS
 from mailcli.runs.origin import origin_fault
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.runs.run_folders import check_is_run
@@ -56,7 +56,7 @@ def read_settings(path: Path) -> Options:
 def _settings(table: Options) -> Options:
     """The settings in the content of config.toml, which also says what a run was made with."""
     settings = set_changed_defaults(table)
-    return {key: value for key, value in settings.items() if not key.endswith(SHA256) and key != VERSION}
+    return {key: value for key, value in settings.items() if not key.endswith(SHA256) and key not in VERSIONS}
 
 
 def check_has_weights(run: RunFolder) -> None:

@@ -10,7 +10,16 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError
 from mailcli.runs.folder import CONFIG, RunFolder
-from mailcli.runs.identity import DATASET, NUMBERING, RANKER, VERSION, checksums_of, training_version
+from mailcli.runs.identity import (
+    DATASET,
+    METHOD_VERSION,
+    NUMBERING,
+    RANKER,
+    VERSION,
+    VERSIONS,
+    checksums_of,
+    version_keys,
+)
 from mailcli.runs.remedy import TRAIN_ANEW
 from mailcli.utils.parsing import read_toml
 
@@ -23,12 +32,14 @@ def trained_dataset_sha256(run: RunFolder) -> str | None:
 def check_unchanged(run: RunFolder, dataset: Dataset) -> None:
     """Refuse to score a run on another version of its dataset, or with changed code, outside's or ours (MailError)."""
     trained = _config_toml(run)
-    version, current = trained.get(VERSION, 1), training_version(run.config)
-    if version != current:
-        raise MailError(
-            f"{run.folder}: was trained by another version of mail, whose models differ ({VERSION} {version}, here "
-            f"{current}). {TRAIN_ANEW}"
-        )
+    current = version_keys(run.config)
+    for key in VERSIONS:
+        version, here = trained.get(key, 1), current.get(key, 1)
+        if version != here:
+            raise MailError(
+                f"{run.folder}: was trained by another version of mail, whose models differ ({key} {version}, here "
+                f"{here}). {TRAIN_ANEW}"
+            )
     changed = [key for key, checksum in checksums_of(run.config, dataset).items() if trained.get(key) != checksum]
     if changed and changed[0] != DATASET:
         name = run.config.ranker if changed[0] == RANKER else run.config.cold_start
@@ -61,6 +72,7 @@ def origin_fault(runs: Sequence[RunFolder]) -> str:
     Of trivial rows only the dataset is compared: a new version changes one of them, and the others' results stay.
     """
     first_on: dict[str, RunFolder] = {}
+    first_with: dict[str, RunFolder] = {}
     first_trained: RunFolder | None = None
     for run in runs:
         settings, first = _config_toml(run), first_on.setdefault(run.config.data, run)
@@ -69,8 +81,10 @@ def origin_fault(runs: Sequence[RunFolder]) -> str:
         if plugins.is_trivial(run.config.ranker):
             continue
         first_trained = first_trained or run
-        if settings.get(VERSION, 1) != _config_toml(first_trained).get(VERSION, 1):
-            return f"{first_trained.folder} and {run.folder} are by two versions of mail, whose models differ"
+        same_method = first_with.setdefault(run.config.cold_start, run)
+        for key, other in ((VERSION, first_trained), (METHOD_VERSION, same_method)):
+            if settings.get(key, 1) != _config_toml(other).get(key, 1):
+                return f"{other.folder} and {run.folder} are by two versions of mail, whose models differ"
     return ""
 
 

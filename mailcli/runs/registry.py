@@ -13,7 +13,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.runs.checkpoints import delete_leftovers
 from mailcli.runs.folder import CONFIG, ENTRIES, RESULT, RunFolder, check_finished_files, entries, lock_of
-from mailcli.runs.identity import VERSION, run_identity
+from mailcli.runs.identity import VERSIONS, run_identity
 from mailcli.runs.remedy import OVERWRITE, TRAIN_AGAIN
 from mailcli.settings.option_defaults import set_changed_defaults
 from mailcli.utils.files import file_sha256, final_name, is_half_replaced, restore_folder
@@ -82,8 +82,9 @@ def _changes(folder: Path, settings: Options) -> list[str]:
         return []
     # An older version that lacked a setting did what is now the default.
     defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
-    recorded = {VERSION: 1, **defaults, **set_changed_defaults(read_toml(folder / CONFIG, TRAIN_AGAIN))}
-    return differences(recorded, set_changed_defaults(settings))
+    versions = dict.fromkeys(VERSIONS, 1)
+    recorded = {**versions, **defaults, **set_changed_defaults(read_toml(folder / CONFIG, TRAIN_AGAIN))}
+    return differences(recorded, {**versions, **set_changed_defaults(settings)})
 
 
 def _end_replacement(folder: Path) -> None:

@@ -52,6 +52,15 @@ def test_a_table_has_one_origin(trained: Trained, tmp_path: Path) -> None:
     )
 
 
+def test_a_table_has_one_version_of_a_method(trained: Trained, tmp_path: Path) -> None:
+    first, second = (copy_run(trained(BASELINE), tmp_path / name) for name in ("first", "second"))
+    change(second.folder / "config.toml", "training_version = 2", "training_version = 2\ncold_start_version = 2")
+    with pytest.raises(MailError, match="are by two versions of mail, whose models differ"):
+        check_same_origin([first, second])
+    other = RunFolder(second.folder, replace(BASELINE, cold_start="dropout"))
+    check_same_origin([first, other])
+
+
 def test_a_figure_has_one_origin_too(trained: Trained, tmp_path: Path) -> None:
     first, second = (copy_run(trained(replace(BASELINE, seed=seed)), tmp_path / "runs") for seed in (0, 1))
     make_older(tmp_path / "runs")

@@ -17,6 +17,7 @@ from mailcli.training.predictor import Predictor
 from tests.helpers.runs import SETTINGS, Trained, copy_run, make_older
 
 CONFIG = make_config([SETTINGS, {"epochs": 1}])
+QUICK_SOFTMAX = {"units": "8", "epochs": "2", "folds": "2"}
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +73,34 @@ def test_trivial_rows_have_a_version_of_their_own(tiny: Dataset, tmp_path: Path)
     (run.folder / "config.toml").write_text(text.replace("training_version = 3\n", "training_version = 2\n"), "utf-8")
     with pytest.raises(MailError, match=r"other settings \(training_version: 2 -> 3\)"):
         find_run(tmp_path, config, tiny)
+
+
+def test_a_method_has_a_version_of_its_own(
+    trained: Trained, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since version 2 of mail-softmax, popularity in training is that of the other folds."""
+    config = make_config([SETTINGS, {"epochs": 1, "cold_start": "mail-softmax", "cold_start_options": QUICK_SOFTMAX}])
+    copy_run(trained(config), tmp_path)
+    assert find_run(tmp_path, config, tiny).result
+    folder = tmp_path / config.run_path
+    path = folder / "config.toml"
+    text = path.read_text(encoding="utf-8")
+    assert "cold_start_version = 2\n" in text
+    make_older(tmp_path)
+    path.write_text(text.replace("cold_start_version = 2\n", ""), encoding="utf-8")
+    with pytest.raises(MailError) as error:
+        find_run(tmp_path, config, tiny)
+    assert error.value.message == (
+        f"{folder}: holds a run with other settings (cold_start_version: 1 -> 2). "
+        "Add --overwrite to train it anew, or choose another --runs folder."
+    )
+    run = open_run(folder)
+    assert run.config == config
+    with pytest.raises(MailError) as error:
+        Predictor.open(run, tiny)
+    assert error.value.message == (
+        f"{folder}: was trained by another version of mail, whose models differ (cold_start_version 1, here 2). "
+        "Train it again with --overwrite, or in another --runs folder."
+    )
+    # A run of another method is not concerned.
+    assert "cold_start_version" not in (copy_run(trained(CONFIG), tmp_path).folder / "config.toml").read_text()

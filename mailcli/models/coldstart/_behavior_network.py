@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -36,6 +36,26 @@ class Histories(NamedTuple):
         """Some users, by a mask or by indices."""
         return Histories(self.keys[which], self.counts[which])
 
+    def with_behavior(self) -> Histories:
+        """The users who have done anything."""
+        return self.rows(np.flatnonzero(self.counts.sum(axis=1)))
+
+
+class Popularity(NamedTuple):
+    """How often users do what, whatever their attributes."""
+
+    log_probability: NDArray[np.float32]
+    """[values], log P(y), one more counted of each (Laplace)."""
+    has_behavior: NDArray[np.float32]
+    """[values], 1 where anybody has done it, otherwise 0."""
+
+    @classmethod
+    def among(cls, users: Histories) -> Popularity:
+        """That of some users."""
+        behaviors = users.counts.sum(axis=0)
+        probability = (behaviors + 1) / (behaviors + 1).sum()
+        return cls(np.log(probability).astype(np.float32), (behaviors > 0).astype(np.float32))
+
 
 class BehaviorNetwork(keras.layers.Layer):
     """Logits of P(· | a): h_0 the sum of a row per value, h_i = LeakyReLU(Dense(...)), then Dense to all values.
@@ -45,31 +65,28 @@ class BehaviorNetwork(keras.layers.Layer):
         values: how many values a behavior can have.
         units: widths of the hidden layers.
         dropout: dropout rate after each.
-        seed: of the weights and of dropout.
+        rng: draws the seeds of the weights and of dropout.
     """
 
-    def __init__(self, sizes: Sequence[int], values: int, units: Sequence[int], dropout: float, seed: int) -> None:
+    def __init__(
+        self, sizes: Sequence[int], values: int, units: Sequence[int], dropout: float, rng: np.random.Generator
+    ) -> None:
         super().__init__(dtype="float32")
         self.first_rows = np.cumsum([0, *sizes[:-1]])
-        self.rows, self.values, self.seed = sum(sizes), values, seed
+        self.rows, self.values = sum(sizes), values
         self.widths = [*units, values]
+        self.initializer, *initializers = [keras.initializers.GlorotUniform(_seed(rng)) for _ in self.widths]
         self.dense = [
-            keras.layers.Dense(
-                width, kernel_initializer=keras.initializers.GlorotUniform(seed + number), dtype="float32"
-            )
-            for number, width in enumerate(self.widths[1:], start=1)
+            keras.layers.Dense(width, kernel_initializer=initializer, dtype="float32")
+            for width, initializer in zip(self.widths[1:], initializers, strict=True)
         ]
-        self.dropouts = [
-            keras.layers.Dropout(dropout, seed=seed + number, dtype="float32") for number in range(len(units))
-        ]
+        self.dropouts = [keras.layers.Dropout(dropout, seed=_seed(rng), dtype="float32") for _ in units]
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights."""
         del input_shape
         # As the kernel of a Dense layer on the attributes' values one-hot.
-        self.kernel = self.add_weight(
-            shape=(self.rows, self.widths[0]), initializer=keras.initializers.GlorotUniform(self.seed), name="kernel"
-        )
+        self.kernel = self.add_weight(shape=(self.rows, self.widths[0]), initializer=self.initializer, name="kernel")
         self.bias = self.add_weight(shape=(self.widths[0],), initializer="zeros", name="bias")
         for layer, width in zip(self.dense, self.widths, strict=False):
             layer.build((None, width))
@@ -94,16 +111,11 @@ class BehaviorNetwork(keras.layers.Layer):
             yield start, tf.nn.log_softmax(self(keys[start : start + USERS_PER_STEP]))
 
 
-def log_popularity(behaviors: NDArray[Any]) -> NDArray[np.float32]:
-    """log P(y) [values] by the number of behaviors of each, and one more (Laplace)."""
-    return np.log((behaviors + 1) / (behaviors + 1).sum()).astype(np.float32)
-
-
 def train(
     network: BehaviorNetwork,
     users: Histories,
     epochs: int,
-    seed: int,
+    rng: np.random.Generator,
     held_out: Histories | None = None,
     title: str = "learning from behavior",
 ) -> int:
@@ -113,25 +125,37 @@ def train(
         network: with its first weights.
         users: those with behavior among them are learned from.
         epochs: how many, or at most.
-        seed: of the order of users.
+        rng: draws the order of users.
         held_out: users by whose behavior the best epoch is chosen; None for the last.
         title: of the progress that is shown.
 
     Returns:
         The epoch whose weights the network has; at least 1.
     """
-    users = _with_behavior(users)
-    held_out = _with_behavior(held_out) if held_out else None
-    network.start_from(log_popularity(users.counts.sum(axis=0)))
+    users = users.with_behavior()
+    network.start_from(Popularity.among(users).log_probability)
+    step = _step_of(network, users.keys.shape[1])
+    best = _BestEpoch(network, held_out.with_behavior()) if held_out else None
+    with progress(title, epochs * len(users.keys), "users") as advance:
+        for epoch in range(1, epochs + 1):
+            order = rng.permutation(len(users.keys))
+            for start in range(0, len(order), USERS_PER_STEP):
+                part = users.rows(order[start : start + USERS_PER_STEP])
+                step(part.keys, part.counts.toarray())
+                advance(len(part.keys))
+            if best and not best.goes_on_after(epoch):
+                break
+    return best.restore() if best else epochs
+
+
+def _step_of(network: BehaviorNetwork, columns: int) -> Callable[[NDArray[np.int64], NDArray[np.float32]], None]:
+    """A step of training: ids of attributes [B, columns] and how often each user did what [B, values]."""
     # Keras would take every occurrence of a value for a gradient of its own.
     optimizer = DenseAdam(LEARNING_RATE)
     optimizer.build(network.trainable_variables)
 
     @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, users.keys.shape[1]], tf.int64),
-            tf.TensorSpec([None, network.values], tf.float32),
-        ]
+        input_signature=[tf.TensorSpec([None, columns], tf.int64), tf.TensorSpec([None, network.values], tf.float32)]
     )
     def step(keys: Tensor, counts: Tensor) -> None:
         with tf.GradientTape() as tape:
@@ -139,30 +163,32 @@ def train(
         variables = network.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
 
-    rng = np.random.default_rng(seed)
-    best, best_epoch, weights = -np.inf, 1, network.get_weights()
-    with progress(title, epochs * len(users.keys), "users") as advance:
-        for epoch in range(1, epochs + 1):
-            order = rng.permutation(len(users.keys))
-            for start in range(0, len(order), USERS_PER_STEP):
-                part = users.rows(order[start : start + USERS_PER_STEP])
-                step(part.keys, part.counts.toarray().astype(np.float32))
-                advance(len(part.keys))
-            if held_out is None:
-                best_epoch = epoch
-                continue
-            likelihood = _total_log_likelihood(network, held_out)
-            if likelihood > best:
-                best, best_epoch, weights = likelihood, epoch, network.get_weights()
-            elif epoch - best_epoch >= PATIENCE:
-                break
-    if held_out is not None:
-        network.set_weights(weights)
-    return best_epoch
+    return step
 
 
-def _with_behavior(users: Histories) -> Histories:
-    return users.rows(np.flatnonzero(users.counts.sum(axis=1)))
+class _BestEpoch:
+    """The epoch of a network that tells most of held-out users, and its weights."""
+
+    def __init__(self, network: BehaviorNetwork, held_out: Histories) -> None:
+        self._network, self._held_out = network, held_out
+        self._likelihood, self._epoch, self._weights = -np.inf, 1, network.get_weights()
+
+    def goes_on_after(self, epoch: int) -> bool:
+        """Score an epoch; whether training should go on."""
+        likelihood = _total_log_likelihood(self._network, self._held_out)
+        if likelihood > self._likelihood:
+            self._likelihood, self._epoch, self._weights = likelihood, epoch, self._network.get_weights()
+        return epoch - self._epoch < PATIENCE
+
+    def restore(self) -> int:
+        """Set the network's weights to those of the best epoch, and return it."""
+        self._network.set_weights(self._weights)
+        return self._epoch
+
+
+def _seed(rng: np.random.Generator) -> int:
+    """A seed for Keras."""
+    return int(rng.integers(2**31))
 
 
 def _log_likelihood(logits: Tensor, counts: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mailcli.data.schema import FIRST_ID
-from mailcli.models.coldstart._behavior_network import BehaviorNetwork, Histories, log_popularity, train
+from mailcli.data.seed_streams import BEHAVIOR_NETWORKS
+from mailcli.models.coldstart._behavior_network import BehaviorNetwork, Histories, Popularity, train
 from mailcli.models.coldstart._columns import group_keys, other_attributes, target_of_steps
 from mailcli.models.coldstart._residual import (
     base_and_residual,
@@ -40,9 +41,8 @@ class ColdStart(ColdStartMethod):
 
     As in `match`, nothing is put in place of v, and the ranker f learns the residual, with ρ = 0 at first. Before the
     first step, a logistic regression of the clicks on s sets α and the initial γ; then G_B trains γ and ρ. In training,
-    s of an impression is that of a network which was trained on users of other folds. Each of these networks stops
-    where it tells most of the behavior of its own fold, and the one for all other impressions after as many epochs, in
-    the median.
+    both P of an impression are those of users of other folds. A fold decides only how long its network learns: until it
+    tells most of the fold's behavior. The one for all other impressions learns for as many epochs, in the median.
 
     Args:
         units: widths of the hidden layers; () for none (ours).
@@ -51,6 +51,8 @@ class ColdStart(ColdStartMethod):
         folds: how many folds of users (ours).
     """
 
+    #: 2: in training, P(y) is that of the other folds, too.
+    training_version = 2
     #: The values of two datasets' behaviors have nothing in common.
     continuable = False
     generates = True
@@ -88,7 +90,7 @@ class ColdStart(ColdStartMethod):
         self.sizes = [
             spec.vocabulary_sizes[column.vocabulary] for column in self.attributes for _ in range(column.values)
         ]
-        self.network = self._network(seed=0, dropout=0.0)
+        self.network = self._network(np.random.default_rng(0), dropout=0.0)
         self.network.trainable = False
         settings: dict[str, Any] = {"initializer": "zeros", "autocast": False, "dtype": "float32"}
         self.log_popularity = self.add_weight(shape=(self.values,), trainable=False, name="popularity", **settings)
@@ -97,8 +99,8 @@ class ColdStart(ColdStartMethod):
         self.gamma = self.add_weight(shape=(), trainable=True, name="gamma", **settings)
         self.gain = self.add_weight(shape=(), trainable=True, name="gain", **settings)
 
-    def _network(self, seed: int, dropout: float) -> BehaviorNetwork:
-        network = BehaviorNetwork(self.sizes, self.values, self.units, dropout, seed)
+    def _network(self, rng: np.random.Generator, dropout: float) -> BehaviorNetwork:
+        network = BehaviorNetwork(self.sizes, self.values, self.units, dropout, rng)
         network.build()
         return network
 
@@ -112,51 +114,44 @@ class ColdStart(ColdStartMethod):
         keys = group_keys(self.attributes, training.attributes)
         target = self.target.from_group(training.target)[training.items, 0]
         users = _histories(training, keys, self.values)
-        behaviors = users.counts.sum(axis=0)
-        self.log_popularity.assign(log_popularity(behaviors))
-        self.has_behavior.assign(behaviors > 0)
         fold = user_folds(np.arange(len(keys)), self.folds, training.seed)
         scores, best_epochs = np.empty(len(training.users), np.float32), []
         for number in range(self.folds):
-            network = self._network(training.seed, self.dropout)
-            held_out = users.rows(fold == number)
-            title = f"behavior network {number + 1} of {self.folds + 1}"
-            best_epochs.append(train(network, users.rows(fold != number), self.epochs, training.seed, held_out, title))
+            others, held_out = users.rows(fold != number), users.rows(fold == number)
+            network, best_epoch = self._trained(others, self.epochs, training.seed, number, held_out)
+            best_epochs.append(best_epoch)
             of_fold = fold[training.users] == number
-            scores[of_fold] = self._scores_by(network, keys[training.users[of_fold]], target[of_fold])
-        final = self._network(training.seed, self.dropout)
-        title = f"behavior network {self.folds + 1} of {self.folds + 1}"
-        train(final, users, int(np.median(best_epochs)), training.seed, title=title)
+            # What their own behavior adds to popularity is as unknown at test.
+            scores[of_fold] = _scores_by(
+                network, Popularity.among(others), keys[training.users[of_fold]], target[of_fold]
+            )
+        final, _ = self._trained(users, int(np.median(best_epochs)), training.seed, self.folds)
         for own, trained in zip(self.network.weights, final.weights, strict=True):
             own.assign(trained)
+        popularity = Popularity.among(users)
+        self.log_popularity.assign(popularity.log_probability)
+        self.has_behavior.assign(popularity.has_behavior)
         intercept, (weight,) = stacked_regression(scores[:, None].astype(np.float64), training.clicks)
         self.intercept.assign(intercept)
         self.gamma.assign(weight)
         return scores
 
-    def _scores_by(
-        self, network: BehaviorNetwork, keys: NDArray[np.int64], target: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """s of impressions, each distinct combination of attributes once."""
-        combinations, place = np.unique(keys, axis=0, return_inverse=True)
-        scores = np.empty(len(keys), np.float32)
-        for start, log_probability in network.log_probabilities(combinations):
-            rows = np.flatnonzero((place >= start) & (place < start + len(log_probability)))
-            scores[rows] = self._ratio(log_probability, tf.constant(place[rows] - start), tf.constant(target[rows]))
-        return scores
-
-    def _ratio(self, log_probability: Tensor, users: Tensor, target: Tensor) -> Tensor:
-        """s [B] of log P(· | a) [U, values], the rows of the impressions' users [B] and the targets' ids [B]."""
-        target = tf.cast(target, users.dtype)
-        of_target = tf.gather_nd(log_probability, tf.stack([users, target], axis=1))
-        return tf.gather(self.has_behavior.value, target) * (of_target - tf.gather(self.log_popularity.value, target))
+    def _trained(
+        self, users: Histories, epochs: int, seed: int, number: int, held_out: Histories | None = None
+    ) -> tuple[BehaviorNetwork, int]:
+        """A network that has learned from some users, and after how many epochs; `number` begins at 0."""
+        rng = np.random.default_rng([seed, BEHAVIOR_NETWORKS, number])
+        network = self._network(rng, self.dropout)
+        title = f"behavior network {number + 1} of {self.folds + 1}"
+        return network, train(network, users, epochs, rng, held_out, title)
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put s into `prepared` where `prepare` has given none."""
         del training
 
         def score(keys: Tensor, users: Tensor, target: Tensor) -> Tensor:
-            return self._ratio(tf.nn.log_softmax(self.network(keys)), users, target)
+            log_probability = tf.nn.log_softmax(self.network(keys))
+            return _ratio(log_probability, self.log_popularity.value, self.has_behavior.value, users, target)
 
         return fill_prepared(features, self.attributes, score)
 
@@ -164,6 +159,30 @@ class ColdStart(ColdStartMethod):
         """α + γ s + ρ f(x), with s = 0 where `prepared` has none; a logit of conversions stays as it is."""
         base = self.intercept + self.gamma * prepared_or_zero(features)
         return base_and_residual(base, self.gain, ranker(features, training=training))
+
+
+def _scores_by(
+    network: BehaviorNetwork, popularity: Popularity, keys: NDArray[np.int64], target: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """s of impressions with attributes [N, columns] and ids of targets [N]; each combination is computed once."""
+    combinations, place = np.unique(keys, axis=0, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    sorted_place = place[order]
+    scores = np.empty(len(keys), np.float32)
+    for start, log_probability in network.log_probabilities(combinations):
+        first, last = np.searchsorted(sorted_place, [start, start + len(log_probability)])
+        rows = order[first:last]
+        scores[rows] = _ratio(log_probability, *popularity, tf.constant(place[rows] - start), tf.constant(target[rows]))
+    return scores
+
+
+def _ratio(
+    log_probability: Tensor, log_popularity: Tensor, has_behavior: Tensor, users: Tensor, target: Tensor
+) -> Tensor:
+    """s [B] of log P(· | a) [U, values], the rows of the impressions' users [B] and the targets' ids [B]."""
+    target = tf.cast(target, users.dtype)
+    of_target = tf.gather_nd(log_probability, tf.stack([users, target], axis=1))
+    return tf.gather(has_behavior, target) * (of_target - tf.gather(log_popularity, target))
 
 
 def _histories(training: TrainingRows, keys: NDArray[np.int64], values: int) -> Histories:

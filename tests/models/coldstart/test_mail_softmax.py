@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mailcli.errors import MailError
 from mailcli.models.coldstart import _behavior_network, mail_softmax
-from mailcli.models.coldstart._behavior_network import BehaviorNetwork, Histories, log_popularity, train
+from mailcli.models.coldstart._behavior_network import BehaviorNetwork, Histories, Popularity, train
 from mailcli.models.contracts import SeenBehaviors, TrainingRows, user_folds
 from mailcli.models.features import Spec
 from tests.helpers.features import no_teacher, some_features, spec
@@ -28,12 +28,16 @@ def method(**options: Any) -> mail_softmax.ColdStart:
     return made
 
 
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
 def test_a_network_sums_a_row_per_value_and_goes_on_with_dense_layers() -> None:
-    network = BehaviorNetwork([3, 4], 5, (2,), 0.5, 7)
+    network = BehaviorNetwork([3, 4], 5, (2,), 0.5, rng(7))
     network.build()
     kernel, bias = network.kernel.numpy(), np.array([0.5, -3.0], np.float32)
     network.bias.assign(bias)
@@ -46,24 +50,27 @@ def test_a_network_sums_a_row_per_value_and_goes_on_with_dense_layers() -> None:
 
 
 def test_popularity_counts_every_value_once_more() -> None:
-    np.testing.assert_allclose(log_popularity(np.array([0.0, 3.0, 1.0])), np.log([1 / 7, 4 / 7, 2 / 7]), rtol=1e-6)
+    counts = sparse.csr_array(np.array([[0, 1, 1], [0, 2, 0]], np.float32))
+    popularity = Popularity.among(Histories(np.array([[2], [3]]), counts))
+    np.testing.assert_allclose(popularity.log_probability, np.log([1 / 7, 4 / 7, 2 / 7]), rtol=1e-6)
+    np.testing.assert_array_equal(popularity.has_behavior, [0, 1, 1])
 
 
 def test_a_network_begins_with_popularity_and_learns_what_attributes_tell() -> None:
     # Users with attribute value 2 do only 2, those with value 3 only 3; so log P(y | a) tends to 0, and popularity is 1/2.
     keys = np.repeat([[2], [3]], 100, axis=0)
     counts = sparse.csr_array(np.eye(4, dtype=np.float32)[keys[:, 0]])
-    network = BehaviorNetwork([4], 4, (), 0.0, 0)
+    network = BehaviorNetwork([4], 4, (), 0.0, rng(0))
     network.build()
     network.kernel.assign(tf.zeros_like(network.kernel))
-    assert train(network, Histories(keys, counts), 1, 0) == 1
+    assert train(network, Histories(keys, counts), 1, rng(0)) == 1
     ((start, first),) = network.log_probabilities(np.array([[2], [3]]))
     assert start == 0
     # One step of Adam moves every weight by .001, the bias of both values up: half of the users do each, 101 / 204 of
     # what popularity counts.
     moved = [[-0.002, -0.002, 0.002, 0.0], [-0.002, -0.002, 0.0, 0.002]]
     np.testing.assert_allclose(first, log_softmax(np.log([1, 1, 101, 101]) + np.array(moved)), atol=1e-5)
-    train(network, Histories(keys, counts), 3000, 0)
+    train(network, Histories(keys, counts), 3000, rng(0))
     ((_, last),) = network.log_probabilities(np.array([[2], [3]]))
     assert last.numpy()[0, 2] > math.log(0.9)
     assert last.numpy()[1, 3] > math.log(0.9)
@@ -74,11 +81,11 @@ def test_a_network_keeps_the_epoch_that_tells_most_of_held_out_users() -> None:
     keys = np.repeat([[2], [3]], 50, axis=0)
     own = Histories(keys, sparse.csr_array(np.eye(4, dtype=np.float32)[keys[:, 0]]))
     opposite = Histories(keys, sparse.csr_array(np.eye(4, dtype=np.float32)[5 - keys[:, 0]]))
-    kept, once = (BehaviorNetwork([4], 4, (), 0.0, 0) for _ in range(2))
+    kept, once = (BehaviorNetwork([4], 4, (), 0.0, rng(0)) for _ in range(2))
     for network in (kept, once):
         network.build()
-    assert train(kept, own, 30, 0, opposite) == 1
-    train(once, own, 1, 0)
+    assert train(kept, own, 30, rng(0), opposite) == 1
+    train(once, own, 1, rng(0))
     for a, b in zip(kept.weights, once.weights, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -94,11 +101,15 @@ def test_impressions_are_scored_by_the_network_of_their_users_fold(monkeypatch: 
     made, rows = method(), small_rows()
     prepared = made.prepare(rows)
     assert len(seen) == 3
-    counts = np.bincount(BEHAVIORS[:, 1], minlength=5)
-    popularity = np.log((counts + 1) / (counts + 1).sum())
     fold = user_folds(np.arange(5), 2, rows.seed)
     for user, item, score in zip(rows.users, rows.items, prepared, strict=True):
         network, target = seen[fold[user]], TARGET[item, 1]
+        # Popularity, too, is that among the users of the other fold.
+        counts = np.bincount(BEHAVIORS[fold[BEHAVIORS[:, 0]] != fold[user], 1], minlength=5)
+        popularity = np.log((counts + 1) / (counts + 1).sum())
+        if not counts[target]:
+            assert score == 0
+            continue
         sex, age = rows.attributes[user, 1:]
         logits = network.kernel.numpy()[sex] + network.kernel.numpy()[4 + age] + network.bias.numpy()
         assert score == pytest.approx(log_softmax(logits[None])[0, target] - popularity[target], abs=1e-5)
@@ -107,24 +118,25 @@ def test_impressions_are_scored_by_the_network_of_their_users_fold(monkeypatch: 
 
 
 def test_a_folds_network_knows_no_behavior_of_its_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    learned_from: list[tuple[int, int]] = []
+    learned_from: list[np.ndarray] = []
 
     def remembering(
         network: BehaviorNetwork,
         users: Histories,
         epochs: int,
-        seed: int,
+        rng: np.random.Generator,
         held_out: Histories | None = None,
         title: str = "",
     ) -> int:
-        learned_from.append((int(users.counts.sum()), int(held_out.counts.sum()) if held_out else 0))
-        return train(network, users, epochs, seed, held_out, title)
+        learned_from.append(users.keys)
+        return train(network, users, epochs, rng, held_out, title)
 
     monkeypatch.setattr(mail_softmax, "train", remembering)
-    method().prepare(small_rows())
-    fold = user_folds(np.arange(5), 2, 0)[BEHAVIORS[:, 0]]
-    first, second = int((fold == 0).sum()), int((fold == 1).sum())
-    assert learned_from == [(second, first), (first, second), (8, 0)]
+    rows = small_rows()
+    method().prepare(rows)
+    fold, keys = user_folds(np.arange(5), 2, 0), rows.attributes[:, 1:]
+    for number, expected in enumerate((keys[fold != 0], keys[fold != 1], keys)):
+        np.testing.assert_array_equal(learned_from[number], expected)
 
 
 def test_the_progress_of_every_network_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +219,27 @@ def test_clicks_that_follow_behavior_set_gamma() -> None:
     assert float(made.gamma.numpy()) == pytest.approx(regression.coef_[0, 0], rel=1e-4)
     assert float(made.intercept.numpy()) == pytest.approx(regression.intercept_[0], rel=1e-4)
     assert made.gamma.numpy() > 0.1
+
+
+def test_where_attributes_say_nothing_the_ratio_says_nothing_of_clicks() -> None:
+    # Users click on what they do, at random. With the popularity among all of them, z was about -4 here: what their own
+    # behavior adds to it is subtracted from s.
+    rng = np.random.default_rng(1)
+    users, values, shown = 200, 40, 30
+    attributes = np.column_stack([np.arange(2, users + 2), rng.integers(2, 4, users), np.full(users, 2)])
+    taste = rng.dirichlet(np.full(values, 0.1), users)
+    ids = np.concatenate([rng.choice(values, 20, p=p) for p in taste]) + 2
+    user, item = np.repeat(np.arange(users), shown), rng.integers(0, values, users * shown)
+    click = (rng.random(len(user)) < np.minimum(10 * taste[user, item], 0.9)).astype(np.float32)
+    target = np.column_stack([np.arange(2, values + 2)] * 2).astype(np.int32)
+    made = mail_softmax.ColdStart(units=(), dropout=0.0, epochs=1, folds=3)
+    small = small_spec()
+    sizes = {"user": users + 2, "sex": 4, "age": 4, "hour": 4, "item": values + 2, "cate": values + 2}
+    made.build_for(Spec(small.schema, sizes, sum(sizes.values()) + 10, 4, 2))
+    behaviors = SeenBehaviors(np.repeat(np.arange(users), 20), ids, np.array([], np.int64))
+    rows = TrainingRows(user, item, click, attributes.astype(np.int32), target, 0, no_teacher, lambda: behaviors)
+    z = np.corrcoef(made.prepare(rows), click)[0, 1] * math.sqrt(len(click))
+    assert abs(z) < 3
 
 
 def test_gamma_and_the_weight_of_the_residual_are_trained_alone() -> None:
