@@ -50,6 +50,11 @@ def as_path(name: str, value: object) -> Path:
     return Path(value)
 
 
+def as_kept_path(name: str, value: object) -> Path:
+    """As `as_path`, of a folder that is used after the call: from the root, since the current folder may change."""
+    return as_path(name, value).absolute()
+
+
 def check_text(name: str, value: object) -> None:
     """Refuse anything that is not text, and empty text (MailError)."""
     if not isinstance(value, str) or not value:

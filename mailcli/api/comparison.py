@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailcli import plugins
-from mailcli.api.arguments import arguments_in_errors, as_path, check_count, check_flags, check_minutes
+from mailcli.api.arguments import arguments_in_errors, as_kept_path, check_count, check_flags, check_minutes
 from mailcli.api.definitions import plugin_name
 from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
@@ -88,7 +88,7 @@ def compare(
         ]
         labels = {config.key: label for config, label in zip(cells, row_labels, strict=True)}
         configs = list({config.key: config for config in cells}.values())
-        folders, numbers = RunLayout(as_path("runs", runs), overwrite=overwrite), range(int(seeds))
+        folders, numbers = RunLayout(as_kept_path("runs", runs), overwrite=overwrite), range(int(seeds))
         with script_hidden():
             announce([PlannedTable(configs, numbers, data, folders)], jobs)
             results = make_rows(configs, numbers, data, folders, checkpoint_minutes, jobs)

@@ -32,7 +32,7 @@ def load(name: str | None = None, data_dir: str | Path = "data") -> Dataset:
     with messages_shown(quiet=False), arguments_in_errors("data_dir"):
         dataset = open_chosen(as_path("data_dir", data_dir), name, "load(NAME) opens another")
     remember(dataset)
-    return dataset
+    return _from_anywhere(dataset)
 
 
 def preprocess(
@@ -77,7 +77,7 @@ def preprocess(
         reader, name = source_and_name(source, name, checked.schema)
         dataset = run(reader, raw, folder, name, checked)
     remember(dataset)
-    return dataset
+    return _from_anywhere(dataset)
 
 
 def simulate(
@@ -117,6 +117,11 @@ def simulate(
     given = _checked(Settings, {"users": users, **settings})
     with messages_shown(quiet), arguments_in_errors("out", *(field.name for field in fields(Settings))):
         return simulate_alimama(Settings(**given), out)
+
+
+def _from_anywhere(dataset: Dataset) -> Dataset:
+    """A dataset by its path from the root: the current folder may change before it is used."""
+    return Dataset(dataset.folder.absolute())
 
 
 def _checked(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import symtable
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import Any
@@ -62,12 +63,24 @@ class _Collected:
                 "repeated. Put it into a file and give 'module:Class', or define it at the top level of a notebook's "
                 "cell, with a method of its own."
             )
+        self._check_current(definition, source, function.__globals__)
         if function.__code__.co_flags & __future__.annotations.compiler_flag:
             self._imports.add("from __future__ import annotations")
         for name in sorted(_global_names(source)):
             if name in function.__globals__ and name not in self._begun:
                 self._add_name(name, function.__globals__[name])
         self._sources[definition.__name__] = source
+
+    def _check_current(self, definition: Definition, source: str, names: dict[str, Any]) -> None:
+        """Refuse a definition that was made of values or base classes that have changed since.
+
+        The module would be made of the new ones (MailError).
+        """
+        for name in _changed_since(definition, source, names):
+            raise MailError(
+                f"{self._title}: '{name}' has changed since '{definition.__name__}' was defined with it. Define "
+                f"'{definition.__name__}' again, for example by running its cell."
+            )
 
     def _add_name(self, name: str, value: Any) -> None:
         """Add what a name of the notebook stands for."""
@@ -105,6 +118,42 @@ def _functions(definition: Definition) -> Iterator[FunctionType]:
         function = inspect.unwrap(method)
         if isinstance(function, FunctionType):
             yield function
+
+
+def _changed_since(definition: Definition, source: str, names: dict[str, Any]) -> Iterator[str]:
+    """What a definition was made of that now has another value: its base classes, attributes and default arguments."""
+    node = ast.parse(source).body[0]
+    if isinstance(definition, type):
+        for base in definition.__bases__:
+            if base.__module__ == "__main__" and names.get(base.__name__) is not base:
+                yield base.__name__
+    for expression, value in _evaluated_once(definition, node):
+        used = [part.id for part in ast.walk(expression) if isinstance(part, ast.Name)]
+        if used and _is_constant(value):
+            code = compile(ast.Expression(expression), "definition", "eval")
+            # An attribute may depend on an earlier one. A name that is gone is an error of the module.
+            with suppress(NameError):
+                if eval(code, {**names, **vars(definition)}) != value:
+                    yield "', '".join(dict.fromkeys(used))
+
+
+def _evaluated_once(definition: Definition, node: ast.stmt) -> Iterator[tuple[ast.expr, Any]]:
+    """The expressions that Python evaluates with a definition, and what they were: attributes, default arguments."""
+    if isinstance(node, ast.FunctionDef) and isinstance(definition, FunctionType):
+        yield from zip(node.args.defaults, definition.__defaults__ or (), strict=False)
+        keywords = definition.__kwdefaults__ or {}
+        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+            if default is not None and argument.arg in keywords:
+                yield default, keywords[argument.arg]
+    if isinstance(node, ast.ClassDef):
+        members = vars(definition)
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef) and statement.name in members:
+                yield from _evaluated_once(inspect.unwrap(members[statement.name]), statement)
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+            value = getattr(statement, "value", None)
+            if isinstance(target, ast.Name) and value is not None and target.id in members:
+                yield value, members[target.id]
 
 
 def _source_in(function: FunctionType, name: str) -> str | None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailcli.api.arguments import as_path, check_flags
+from mailcli.api.arguments import as_kept_path, check_flags
 from mailcli.api.messages import messages_shown
 from mailcli.config import RunConfig
 from mailcli.runs import opening
@@ -38,6 +38,10 @@ class Run:
 
     def __init__(self, run: RunFolder, data_dir: Path) -> None:
         self._run, self._data_dir = run, data_dir
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the model, which cannot be pickled and is loaded again."""
+        return {name: value for name, value in vars(self).items() if name != "_predictor"}
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -132,9 +136,9 @@ def open_run(path: str | Path, data_dir: str | Path = "data") -> Run:
 
     Args:
         path: its folder, e.g. runs/ml-100k/paper/base+none/seed-0.
-        data_dir: folder of the datasets.
+        data_dir: folder of the datasets; like `path`, relative to the current folder.
 
     Raises:
         MailError: it is not the folder of a finished run, or was changed since.
     """
-    return Run(opening.open_run(as_path("path", path)), as_path("data_dir", data_dir))
+    return Run(opening.open_run(as_kept_path("path", path)), as_kept_path("data_dir", data_dir))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli import plugins
-from mailcli.api.arguments import arguments_in_errors, as_path, check_flags, check_minutes
+from mailcli.api.arguments import arguments_in_errors, as_kept_path, check_flags, check_minutes
 from mailcli.api.definitions import plugin_name
 from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
@@ -68,7 +68,7 @@ def train(
             "seed": seed,
         }
         config = config_on(data, [cell, settings], variant)
-        folders = RunLayout(as_path("runs", runs), overwrite=overwrite)
+        folders = RunLayout(as_kept_path("runs", runs), overwrite=overwrite)
         configs = with_baselines([config], [config.seed])
         with script_hidden():
             # Large work is measured first, in a process of its own.

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 #: Larger whole numbers are not all float64.
 _LARGEST_EXACT = 2**53
+#: What a score or label may be in an array of objects.
+_NUMBERS = (Real, Decimal, np.bool_)
 
 
 class GroupAUC(NamedTuple):
@@ -120,30 +122,46 @@ def _twice_below(others: NDArray, clicks: NDArray) -> NDArray[np.int64]:
 
 
 def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
-    y, s = _plain(labels, "labels"), _plain(scores, "scores")
-    if s.dtype.kind not in "buifO":
-        raise ValueError(f"scores should be numbers. Received: {s.dtype}")
-    is_object = s.dtype.kind == "O"
-    if is_object:
-        others = {type(score).__name__ for score in s.flat if not isinstance(score, Real | Decimal | np.bool_)}
-        if others:
-            raise ValueError(f"scores should be numbers. Received: {', '.join(sorted(others))}")
-    are_whole = s.dtype.kind in "ui" or (is_object and all(isinstance(score, Integral) for score in s.flat))
-    if are_whole and len(s) and max(abs(int(s.min())), abs(int(s.max()))) > _LARGEST_EXACT:
-        # Neighbors would become equal numbers; only the order matters.
-        s = np.unique(s, return_inverse=True)[1].reshape(s.shape)
-    if s.dtype != np.float32:
-        try:
-            s = s.astype(np.float64, copy=False)
-        except OverflowError:
-            raise ValueError("scores should be finite") from None
+    y, s = _plain(labels, "labels"), _numbers(_plain(scores, "scores"))
     if y.shape != s.shape or y.ndim != 1:
         raise ValueError(f"labels and scores should be 1-D of one length. Received: {y.shape} and {s.shape}")
-    if not ((y == 0) | (y == 1)).all():
+    # pandas' NA is neither equal to 0 nor unequal.
+    is_number = y.dtype.kind != "O" or all(isinstance(label, _NUMBERS) for label in y)
+    if not (is_number and ((y == 0) | (y == 1)).all()):
         raise ValueError("labels should be 0 or 1")
     if not np.isfinite(s).all():
         raise ValueError("scores should be finite")
     return y.astype(bool), s
+
+
+def _numbers(scores: NDArray) -> NDArray[np.floating]:
+    """Scores as float32 if they are, otherwise as float64; what float64 cannot tell apart, by rank: only order matters.
+
+    Raises:
+        ValueError: some are no numbers, or exceed all floats.
+    """
+    if scores.dtype.kind not in "buifO":
+        raise ValueError(f"scores should be numbers. Received: {scores.dtype}")
+    if scores.dtype in {np.dtype(np.float32), np.dtype(np.float64)}:
+        return scores
+    if scores.dtype.kind == "O":
+        others = {type(score).__name__ for score in scores.flat if not isinstance(score, _NUMBERS)}
+        if others:
+            raise ValueError(f"scores should be numbers. Received: {', '.join(sorted(others))}")
+    try:
+        floats = scores.astype(np.float64, copy=False)
+    except OverflowError:
+        raise ValueError("scores should be finite") from None
+    if not np.isfinite(floats).all():
+        return floats
+    if scores.dtype.kind in "ui":
+        # NumPy compares them with floats as floats.
+        is_exact = not len(scores) or max(abs(int(scores.min())), abs(int(scores.max()))) <= _LARGEST_EXACT
+    else:
+        is_exact = bool((floats == scores).all())
+    if is_exact:
+        return floats
+    return np.unique(scores, return_inverse=True)[1].reshape(scores.shape).astype(np.float64)
 
 
 def _plain(values: ArrayLike, name: str) -> NDArray:
@@ -162,6 +180,11 @@ def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
         return np.empty(0, np.int64)
     if u.dtype.kind == "U" or (u.dtype.kind == "O" and all(isinstance(user, str) for user in u)):
         return np.unique(u.astype(str), return_inverse=True)[1]
+    if u.dtype.kind == "O":
+        others = {type(user).__name__ for user in u if not isinstance(user, Integral) or isinstance(user, bool)}
+        if others:
+            raise ValueError(f"users should all be integers, or all be strings. Received: {', '.join(sorted(others))}")
+        return np.unique(u, return_inverse=True)[1]
     if not np.issubdtype(u.dtype, np.integer):
         raise ValueError(f"users should be integers or strings. Received: {u.dtype}")
     low = u.min()

@@ -30,7 +30,7 @@ def test_simulated_files_are_those_of_the_command(simulated: Path) -> None:
 
 def test_a_dataset_is_that_of_the_pipeline(home: Path, simulated_raw: Path, data_dir: Path) -> None:
     data = mail.preprocess("alimama", simulated_raw, name="tiny", history=20, quiet=True)
-    assert (data.name, data.history, data.folder) == ("tiny", 20, Path("data", "tiny"))
+    assert (data.name, data.history, data.folder) == ("tiny", 20, home / "data" / "tiny")
     assert files_of(home / "data" / "tiny") == files_of(data_dir / "tiny")
     assert mail.load("tiny").counts == mail.load(data_dir=home / "data").counts == data.counts
 

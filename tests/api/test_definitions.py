@@ -130,6 +130,51 @@ def test_what_need_not_be_written_is_not(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "class R:\n    def __init__(self, units=N):\n        pass\n",
+        "class R:\n    def __init__(self, *, units=2 * N):\n        pass\n",
+        "class R:\n    def f(self):\n        pass\n    sizes = [N, 4]\n    size = sizes[0]\n",
+        "class R:\n    def f(self):\n        pass\n    size: int = N\n",
+        "def R(features, units=N):\n    return features\n",
+    ],
+)
+def test_a_value_that_has_changed_since_is_refused(home: Path, definition: str) -> None:
+    """The module would be made of the new one."""
+    cells = Cells()
+    cells.run("N = 8")
+    cells.run(definition)
+    assert "N = 8\n" in module_text("ranker R", cells.names["R"])
+    cells.run("N = 16")
+    with pytest.raises(MailError) as error:
+        module_text("ranker R", cells.names["R"])
+    assert error.value.message == (
+        "ranker R: 'N' has changed since 'R' was defined with it. Define 'R' again, for example by running its cell."
+    )
+    cells.run(definition)
+    assert "N = 16\n" in module_text("ranker R", cells.names["R"])
+
+
+def test_a_base_class_that_has_changed_since_is_refused(home: Path) -> None:
+    cells = Cells()
+    base = "class Base:\n    def f(self):\n        return {}\n"
+    cells.run(base.format(1))
+    cells.run("class R(Base):\n    def g(self):\n        return 1\n")
+    module_text("ranker R", cells.names["R"])
+    cells.run(base.format(2))
+    with pytest.raises(MailError, match="ranker R: 'Base' has changed since 'R' was defined with it"):
+        module_text("ranker R", cells.names["R"])
+
+
+def test_a_value_that_is_read_when_the_code_runs_may_change(home: Path) -> None:
+    cells = Cells()
+    cells.run("N = 8")
+    cells.run("class R:\n    def f(self, x=int(2.5)):\n        return N\n")
+    cells.run("N = 16")
+    assert "N = 16\n" in module_text("ranker R", cells.names["R"])
+
+
 def test_a_decorated_function_may_be_a_ranker(home: Path) -> None:
     names = Cells().run("def same(f):\n    return f\n@same\ndef logit(features, bias=0.5):\n    return features\n")
     text = module_text("ranker logit", names["logit"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,28 @@ def test_the_figure_shows_the_curve_and_the_weights_that_were_kept(run: mail.Run
             np.testing.assert_array_equal(line.get_xydata(), [[point["step"], point[users]]])
     # A notebook shows it.
     assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
+def test_a_run_stays_that_of_its_folder(
+    small_runs: Path, data_dir: Path, impressions: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook may change its current folder, in which another project has a run of that name."""
+    for project, seed in (("first", 0), ("second", 1)):
+        shutil.copytree(data_dir, tmp_path / project / "data")
+        shutil.copytree(small_runs / f"tiny/paper/base+none/seed-{seed}", tmp_path / project / "run")
+    monkeypatch.chdir(tmp_path / "first")
+    run, data = mail.open_run("run"), mail.load("tiny")
+    table, scores = run.table(), run.predict(impressions, quiet=True)
+    monkeypatch.chdir(tmp_path / "second")
+    assert run.folder == tmp_path / "first" / "run"
+    assert data.folder == tmp_path / "first" / "data" / "tiny"
+    pd.testing.assert_frame_equal(run.table(), table)
+    pd.testing.assert_frame_equal(run.predict(impressions, quiet=True), scores)
+    assert not mail.open_run("run").table().equals(table)
+
+
+def test_a_run_can_be_pickled(run: mail.Run, impressions: pd.DataFrame) -> None:
+    scores = run.predict(impressions, quiet=True)
+    copy = pickle.loads(pickle.dumps(run))
+    assert copy.folder == run.folder
+    pd.testing.assert_frame_equal(copy.predict(impressions, quiet=True), scores)

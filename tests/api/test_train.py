@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,20 @@ def test_the_same_seed_gives_the_numbers_of_the_command_line(
     assert run.folder == tmp_path / cell
     for name in FILES:
         assert (run.folder / name).read_bytes() == (runs / cell / name).read_bytes(), name
+
+
+def test_threads_train_one_after_the_other(runs: Path, tiny_data: mail.Dataset, tmp_path: Path) -> None:
+    """The random numbers of TensorFlow are those of the whole process."""
+    cell = Path("tiny", "paper", "base+none", "seed-3")
+
+    def train(seed: int) -> mail.Run:
+        return mail.train(tiny_data, seed=seed, runs=tmp_path, **SETTINGS)
+
+    with ThreadPoolExecutor(2) as threads:
+        trained = list(threads.map(train, [3, 4]))
+    assert [run.config.seed for run in trained] == [3, 4]
+    for name in FILES:
+        assert (tmp_path / cell / name).read_bytes() == (runs / cell / name).read_bytes(), name
 
 
 def test_a_run_of_the_command_line_is_reused(

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,6 +165,32 @@ def test_large_whole_numbers_are_not_rounded(low: int) -> None:
     assert auc([1, 0], [low, low + 1]) == 0
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (Decimal("0.1"), Decimal("0.10000000000000000001")),
+        (Fraction(1, 3), Fraction(10**20 + 1, 3 * 10**20)),
+        (2**53, Decimal(2**53 + 1)),
+        (2**70, 2**70 + 1),
+    ],
+)
+def test_numbers_that_are_no_floats_keep_their_order(low: Any, high: Any) -> None:
+    assert auc([0, 1], [low, high]) == 1
+    assert auc([1, 0], [low, high]) == 0
+
+
+def test_users_of_objects_are_those_of_integers() -> None:
+    assert gauc(np.array([2, 2, 2**70, 2**70, 2**70], object), [0, 1, 0, 1, 1], [1, 2, 3, 2, 4]) == gauc(
+        [0, 0, 1, 1, 1], [0, 1, 0, 1, 1], [1, 2, 3, 2, 4]
+    )
+
+
+def test_a_missing_label_is_none() -> None:
+    with pytest.raises(ValueError, match="labels should be 0 or 1"):
+        auc(pd.Series([True, False, pd.NA], dtype="boolean"), [1, 2, 3])
+    assert auc(pd.Series([True, False, True], dtype="boolean"), [1, 2, 3]) == 0.5
+
+
 def test_unsigned_users_keep_their_order() -> None:
     for first, last in ((1, 2**63 + 1), (2**63 - 1, 2**63), (2**64 - 2, 2**64 - 1)):
         users = np.array([first, last, first, last], np.uint64)
@@ -174,8 +202,10 @@ def test_unsigned_users_keep_their_order() -> None:
     [
         ([0], "users should have the labels' shape"),
         ([0.5, 1.5], "users should be integers or strings. Received: float64"),
-        (np.array(["a", 1], object), "users should be integers or strings. Received: object"),
-        (np.array(["a", None], object), "users should be integers or strings. Received: object"),
+        (np.array(["a", 1], object), "users should all be integers, or all be strings. Received: str"),
+        (np.array(["a", None], object), "users should all be integers, or all be strings. Received: NoneType, str"),
+        (np.array([1, None], object), "users should all be integers, or all be strings. Received: NoneType"),
+        (np.array([1, True], object), "users should all be integers, or all be strings. Received: bool"),
     ],
 )
 def test_refuses_users(users: list[float], message: str) -> None:
