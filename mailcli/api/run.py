@@ -102,9 +102,10 @@ class Run:
         A line says how many users, items, attributes and context values are unknown, with an example of each column.
 
         Args:
-            frame: the columns user, item, time and the context fields, with values as in the raw files; for users who
-                are not in the dataset also the attributes. Other columns are ignored. Times are seconds since 1970 or
-                have a time zone; hours and weekdays are computed from them.
+            frame: the columns user, item, time and the context fields, with values as the dataset has them: where its
+                source takes a part out of a raw value (in ml-100k the first character of `zip`), that part. For users
+                who are not in the dataset also the attributes. Other columns are ignored. Times are seconds since 1970
+                or have a time zone; hours and weekdays are computed from them.
             all_histories: whether users drawn as new keep their histories.
             quiet: whether only warnings are shown; attributes and context values that are unknown are one.
 

@@ -93,7 +93,7 @@ def _describe_input(dataset: Dataset, served: ServedModel, input_: Input) -> dic
         computed = [clock.field for clock in served.inputs.context if clock.derivation.clock]
         return {**description, "computed": computed, "earliest": limits.earliest, "latest": limits.latest}
     # JSON has no NaN.
-    return {**description, "missing": "NaN" if input_.is_number else input_.missing}
+    return {**description, "missing": "NaN" if input_.spec.dtype.is_floating else input_.missing}
 
 
 def run_signature(graph: Any, signature: Signature, request: dict[str, Any]) -> dict[str, Any]:

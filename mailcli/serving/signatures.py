@@ -91,7 +91,12 @@ class SignatureInputs:
         self._dtypes = {name: _dtype(dataset.column("vocabularies", name)) for name in schema.vocabularies()}
         past = f"behaviors, oldest first; the last {history} count"
         self.users = [
-            self._of_field(f, "user", [None] if f.values == 1 else [None, f.values], "attribute of the user")
+            self._of_field(
+                f,
+                "user",
+                [None] if f.values == 1 else [None, f.values],
+                "id of the user" if f.vocabulary == schema.user else "attribute of the user",
+            )
             for f in schema.group("attributes")
         ]
         self.user = next(input_ for input_ in self.users if input_.vocabulary == schema.user)

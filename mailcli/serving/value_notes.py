@@ -86,9 +86,15 @@ class ValueNotes:
             elif column.unknown and column.unknown == column.values and not field.derivation.clock:
                 logger.warning(
                     f"{name}: none of the {column.values:,} values occurs in the training split, for example "
-                    f"{column.unknown_example}, so they all count as unknown. That split has "
-                    f"{', '.join(map(shorten, field.examples)) or 'no values'}, for example."
+                    f"{column.unknown_example}, so they all count as unknown. {_known_values(field)}"
                 )
+
+
+def _known_values(field: FieldColumn) -> str:
+    """What the training split has of a column, as a sentence: edges of buckets, or a few values."""
+    if field.derivation.edges:
+        return f"Numbers are cut at {field.derivation.edges_text}, and that split has none of their bucket."
+    return f"That split has {', '.join(map(shorten, field.examples)) or 'no values'}, for example."
 
 
 def _add_clock(column: _Column, raw: pa.Array, expected: NDArray[np.int64]) -> None:

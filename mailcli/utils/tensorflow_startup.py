@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -44,15 +45,20 @@ def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
             import_keras()
             import tensorflow as tf
 
-            # Each run has its own graph; after five of them TensorFlow warns of retracing.
             tf.get_logger().setLevel("ERROR")
             # The search for a graphics card writes messages of its own.
             tf.config.list_physical_devices("GPU")
         if begin is None:
             _start()
+    # Each run has its own graph; after five of them TensorFlow warns of retracing, if somebody else has imported it.
+    logging.getLogger("tensorflow").addFilter(_is_no_retracing)
     if begin is not None:
         begin()
         _start()
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def _start() -> None:

@@ -251,8 +251,9 @@ def test_an_exported_model_says_how_raw_values_are_given(model: Path) -> None:
         "vocabulary": "born",
         "known_values": 0,
         "edges": [1970.0, 1990.5],
-        "missing": MISSING,
+        "missing": "NaN",
     }
+    assert inputs["user"]["meaning"] == "id of the user"
     assert inputs["item_cost"]["edges"] == [10.0]
     assert inputs["context_time"] == {
         "dtype": "int64",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import tempfile
 
@@ -23,6 +24,16 @@ def test_runs_share_a_graphics_cards_memory(monkeypatch: pytest.MonkeyPatch, val
         monkeypatch.setenv(ALLOW_GROWTH, value)
     load_tensorflow()
     assert os.environ[ALLOW_GROWTH] == expected
+
+
+def test_that_each_run_has_a_graph_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Where TensorFlow was imported before, its warnings are shown."""
+    load_tensorflow()
+    logger = logging.getLogger("tensorflow")
+    with caplog.at_level(logging.WARNING, "tensorflow"):
+        logger.warning("5 out of the last 12 calls to <f> triggered tf.function retracing. Tracing is expensive")
+        logger.warning("Another warning")
+    assert [record.getMessage() for record in caplog.records] == ["Another warning"]
 
 
 def test_a_negative_number_of_threads_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
