@@ -70,8 +70,8 @@ def _interruptions_in_one_line() -> Iterator[None]:
     """Turn Ctrl-C into its line and exit code."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise Interrupted("Interrupted.") from None
+    except KeyboardInterrupt as error:
+        raise Interrupted(str(error) or "Interrupted.") from None
 
 
 @contextmanager

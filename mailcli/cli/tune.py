@@ -175,6 +175,7 @@ def _tune_experiment(
     from mailcli.experiments.experiment_file import read_experiment
     from mailcli.experiments.experiment_tuning import ExperimentTuning, budget_of, check_budget
     from mailcli.experiments.tuned_file import write_tuned_file
+    from mailcli.utils.tensorflow_startup import load_tensorflow
 
     experiment = read_experiment(path)
     if experiment.tuned:
@@ -187,6 +188,8 @@ def _tune_experiment(
     check_budget(experiment, chosen)
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(experiment, data_dir)
     remember(dataset)
+    # First of all that import it: its start would fill the terminal with messages.
+    load_tensorflow()
     tuned = ExperimentTuning(experiment, chosen, dataset, runs, jobs, checkpoint_minutes).tune()
     write_tuned_file(experiment, chosen, tuned, dataset.name, target)
     measured = _measured(chosen.users, chosen.seeds)

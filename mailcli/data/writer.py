@@ -112,13 +112,12 @@ class DatasetWriter:
         for writer in self._open.values():
             writer.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
-        is_interrupted = isinstance(error, KeyboardInterrupt)
         # Before `begin`, the stages are those of an earlier command, and this one may only have a typo.
-        is_kept = is_interrupted or (error is not None and not self.stages.has_begun)
+        is_kept = isinstance(error, KeyboardInterrupt) or (error is not None and not self.stages.has_begun)
         if not (is_kept and self.stages.any_finished):
             self.stages.remove()
-        elif is_interrupted:
-            logger.info(f"Interrupted. Progress is saved in {self.stages.folder}; run the same command to resume.")
+        elif isinstance(error, KeyboardInterrupt):
+            error.args = (f"Interrupted. Progress is saved in {self.stages.folder}; run the same command to resume.",)
         self._lock.__exit__()
         if full:
             raise MailError(f"{full}: the disk is full. Nothing was kept; free some space and start again.") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from mailcli.runs.origin import check_same_origin
 from mailcli.utils.files import make_folder_atomically
 from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.paths import real_path
+from mailcli.utils.system_errors import name_in_write_errors
 
 #: Enough for tables, captions, and the summary of versions and times; not every run has an audit.
 ARCHIVED = (CONFIG, ENVIRONMENT, AUDIT, RESULT)
@@ -51,7 +51,7 @@ def archive_runs(experiment: Experiment, runs: Path, archive: Path) -> tuple[lis
         # A run that was trained anew takes the place of its archived copy.
         folder = next((top / place for top in (runs, archive) if (top / place / RESULT).is_file()), None)
         if folder:
-            accepted[key] = _open_checked(folder, config)
+            accepted[key] = _open_checked(folder, config, experiment.path)
             if folder != archive / place:
                 # A damaged file must not take the place of a kept one.
                 _ = accepted[key].environment, accepted[key].audit
@@ -117,16 +117,18 @@ def _copy(run: Path, archive: Path, names: Sequence[str]) -> None:
     lock = FolderLock(archive, f"{archive}: another `mail` process is archiving this run. Wait for it.")
     with lock, make_folder_atomically(archive, replace=True) as folder:
         for name in names:
-            shutil.copyfile(run / name, folder / name)
+            with name_in_write_errors(archive / name, folder / name):
+                (folder / name).write_bytes((run / name).read_bytes())
         copy_sums(run, folder, ARCHIVED)
 
 
-def _open_checked(folder: Path, config: RunConfig) -> RunFolder:
-    """A finished run; refused if it has another config (MailError)."""
+def _open_checked(folder: Path, config: RunConfig, experiment: Path) -> RunFolder:
+    """A finished run; refused if it has another config than a row of the experiment's file (MailError)."""
     run = open_run(folder)
     differ = differences(to_toml(run.config), to_toml(config))
     if differ:
         raise MailError(
-            f"{folder}: has other settings than the experiment ({'; '.join(differ)}). Delete it and run again."
+            f"{folder}: has other settings than {experiment} ({'; '.join(differ)}). Set these as they were, "
+            "name another --runs folder, or delete the run and train it again."
         )
     return run

@@ -12,6 +12,7 @@ from mailcli.experiments.simulate_file import simulator_settings
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.simulated_marker import MARKER, simulated_files
+from mailcli.preprocessing.source_options import TABULAR
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 
@@ -45,7 +46,8 @@ def _simulated(experiment: Experiment, data_dir: Path) -> Dataset:
     if name not in dataset_names(data_dir):
         _check_name(experiment, name, data_dir)
         if not (raw / MARKER).is_file():
-            simulate_alimama(Settings(**settings), raw)
+            with errors_at(f"{experiment.path}: [simulate]"):
+                simulate_alimama(Settings(**settings), raw)
         preprocess(experiment.source, raw, data_dir, name)
     dataset = open_dataset(data_dir, name)
     actual = dataset.simulation or {}
@@ -84,7 +86,7 @@ def _from_schema(experiment: Experiment, schema: Path, data_dir: Path) -> Datase
     """The dataset of a schema file, preprocessed from data/raw/NAME unless it exists."""
     name = schema.stem
     if name not in dataset_names(data_dir):
-        return preprocess("tabular", data_dir / "raw" / name, data_dir, name, PreprocessOptions(schema=schema))
+        return preprocess(TABULAR, data_dir / "raw" / name, data_dir, name, PreprocessOptions(schema=schema))
     dataset = open_dataset(data_dir, name)
     if dataset.manifest.get("mapping", {}).get("text") != read_schema_file(schema).text:
         raise MailError(

@@ -14,12 +14,22 @@ from mailcli.experiments.experiment import SCHEMA, SEEDS, Experiment
 from mailcli.experiments.grid_file import grid_faults
 from mailcli.experiments.search import USERS
 from mailcli.experiments.simulate_file import simulation_faults, simulator_settings
-from mailcli.preprocessing.source_options import dataset_name
+from mailcli.preprocessing.source_options import TABULAR, dataset_name
 from mailcli.reporting.paper import row_settings
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.simulation.world import Settings
 from mailcli.utils.parsing import read_toml
-from mailcli.utils.validation import NUMBER, STRING, TABLE, Rule, one_of, sentence, table_faults, whole_number
+from mailcli.utils.validation import (
+    NUMBER,
+    STRING,
+    TABLE,
+    Rule,
+    number_from,
+    one_of,
+    sentence,
+    table_faults,
+    whole_number,
+)
 
 #: What the value of each key must be; docs/experiment-files.md explains them.
 RULES = {
@@ -38,7 +48,7 @@ RULES = {
     "reading": STRING,
     "tune": TABLE,
     "tuned": TABLE,
-    "against": Rule("a list of pairs of different rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
+    "against": Rule("a list of pairs of different rows, [ROW, OTHER], each pair once", lambda value: _are_pairs(value)),
 }
 _REQUIRED = ("title", "source", "rows")
 #: Settings that neither a row nor the table `settings` has: what sets them instead.
@@ -49,6 +59,8 @@ _SET_BY = {
     "cold_start": "set by the names of rows",
     "continues": "set by `mail train --continue`",
 }
+#: An AUC or GAUC.
+_FRACTION = number_from(0, 1, "a number from 0 to 1")
 #: Settings that a row has, but the table `settings` has not.
 _SET_BY_ROWS = {**_SET_BY, "cold_start.variant": "set by the names of rows"}
 #: Settings that no single row may have: the table's caption shows them once for all rows.
@@ -110,10 +122,12 @@ def read_experiment(path: Path) -> Experiment:
 
 
 def _are_pairs(value: Any) -> bool:
-    return isinstance(value, list) and all(
+    are_pairs = isinstance(value, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair) and pair[0] != pair[1]
         for pair in value
     )
+    # The same test twice would count twice in Holm's correction, in whichever direction.
+    return are_pairs and len(set(map(frozenset, value))) == len(value)
 
 
 def _content_faults(content: Options, labels: Sequence[str], rows: Sequence[Options]) -> list[str]:
@@ -138,7 +152,9 @@ def _source_faults(source: str, schema: str | None, given: dict[str, str]) -> li
     if source == SCHEMA:
         return [f"{key} = {value!r}: the schema file names its column itself" for key, value in given.items()]
     try:
-        plugins.check(plugins.SOURCES, source)
+        if source == TABULAR:
+            raise MailError(f"source = {source!r}: expected source = '{SCHEMA}' and schema = FILE for your own files")
+        plugins.check(plugins.SOURCES, source, hidden=[TABULAR])
         dataset_name(source, given)
     except MailError as error:
         return [error.message.removeprefix("--").removesuffix(".")]
@@ -199,7 +215,9 @@ def _simulation_faults(simulate: Options, content: Options, rows: Sequence[Optio
         return ["'grid' needs a table 'simulate' with the 'name' of the datasets, and the source 'alimama'"]
     if not simulate:
         return []
-    if content["source"] != "alimama" or not isinstance(simulate.get("name"), str):
+    if "name" in simulate and not isinstance(simulate["name"], str):
+        return [f"simulate.name = {shorten(simulate['name'])}: expected a string"]
+    if content["source"] != "alimama" or "name" not in simulate:
         return ["'simulate' needs a 'name' for the dataset, and the source 'alimama'"]
     if "grid" in content:
         return grid_faults(content, rows)
@@ -215,7 +233,7 @@ def _simulation_faults(simulate: Options, content: Options, rows: Sequence[Optio
 
 def _reported_faults(reported: Options) -> list[str]:
     """The faults of `reported.ROW.USERS.METRIC = NUMBER`."""
-    numbers = dict.fromkeys([*METRICS, *(f"RI {metric}" for metric in METRICS)], NUMBER)
+    numbers = {**dict.fromkeys(METRICS, _FRACTION), **{f"RI {metric}": NUMBER for metric in METRICS}}
     users = dict.fromkeys(TITLES, TABLE)
     faults = table_faults(reported, dict.fromkeys(reported, TABLE), "reported.")
     for row, by_users in reported.items():

@@ -132,23 +132,33 @@ def check_comparable(ranges: Sequence[Range], option: str = "--range") -> None:
 
 
 def _parse(text: str, option: str) -> Range:
-    wrong = MailError(f"{option} {text}: expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A|B|C.")
+    def wrong(expected: str = "KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A|B|C") -> MailError:
+        return MailError(f"{option} {text}: expected {expected}.")
+
     key, _, values = text.partition("=")
     if not key.strip() or not values.strip():
-        raise wrong
+        raise wrong()
     if "|" in values:
         choices = tuple(value.strip() for value in values.split("|"))
-        if "" in choices or len(set(choices)) < len(choices):
-            raise wrong
+        if "" in choices:
+            raise wrong()
+        if len(set(choices)) < len(choices):
+            raise wrong("each value once")
         return Range(key.strip(), 0, 0, False, False, choices)
     low, dots, high = values.removeprefix("log:").partition("..")
     log = values.startswith("log:")
     try:
         numbers = float(low), float(high)
     except ValueError:
-        raise wrong from None
-    if not dots or not all(map(math.isfinite, numbers)) or not numbers[0] < numbers[1] or (log and numbers[0] <= 0):
-        raise wrong
+        raise wrong() from None
+    if not dots:
+        raise wrong()
+    if not all(map(math.isfinite, numbers)):
+        raise wrong("finite numbers")
+    if not numbers[0] < numbers[1]:
+        raise wrong("LOW below HIGH")
+    if log and numbers[0] <= 0:
+        raise wrong("LOW above 0, since the logarithm is searched")
     integers = low.strip().lstrip("-").isdecimal() and high.strip().lstrip("-").isdecimal()
     return Range(key.strip(), *numbers, log, integers, ())
 

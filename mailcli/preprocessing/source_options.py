@@ -9,6 +9,9 @@ from mailcli import plugins
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.preprocessing.sources._base import RawData
 
+#: The source of files that a schema file describes.
+TABULAR = "tabular"
+
 
 def chosen_options(reader: type[RawData], source: str, given: Mapping[str, str | None]) -> dict[str, str]:
     """The value of each option that the source has (MailError: it has no such option or value).
@@ -53,7 +56,7 @@ def source_and_name(source: str, name: str | None, schema: Path | None) -> tuple
     if schema is None:
         # Own files are read by the source `tabular`, which is chosen by --schema and not by its name.
         try:
-            plugins.check(plugins.SOURCES, source, hidden=["tabular"])
+            plugins.check(plugins.SOURCES, source, hidden=[TABULAR])
         except MailError as error:
             raise MailError(f"{error.message} Files of your own need --schema FILE.") from error
         return source, name
@@ -61,4 +64,4 @@ def source_and_name(source: str, name: str | None, schema: Path | None) -> tuple
         raise MailError(
             f"--name {name}: with --schema the argument '{source}' is the dataset's name. Leave out --name."
         )
-    return "tabular", source
+    return TABULAR, source

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.data.protocol import View, views
-from mailcli.errors import MailError
+from mailcli.errors import MailError, counted
 from mailcli.metrics.bootstrap import percentile_interval
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
 from mailcli.runs.folder import RunFolder
@@ -101,6 +101,10 @@ def _predictions(run: RunFolder, view: View) -> NDArray[np.float32]:
         raise MailError(
             f"{run.folder}/predictions.npy: holds {len(scores):,} scores, expected {len(view.rows):,}. {TRAIN_AGAIN}"
         )
+    heads = 2 if CONVERSION_METRICS[0] in metrics_of_test(run)["all"] else 1
+    if scores.size != heads * len(scores) or not np.isfinite(scores).all():
+        expected = f"{counted(heads, 'finite score')} per impression"
+        raise MailError(f"{run.folder}/predictions.npy: is damaged (expected {expected}). {TRAIN_AGAIN}")
     return scores
 
 

@@ -81,7 +81,7 @@ def _check_folder(settings: Settings, out: Path) -> None:
     if need > free:
         raise MailError(
             f"{out}: the files need about {size_text(round(need))}, {size_text(free)} are free. "
-            "Use fewer --users, or choose a folder on another disk with --out."
+            "Simulate fewer users or behaviors, or use a folder on another disk."
         )
 
 

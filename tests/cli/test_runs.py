@@ -408,6 +408,12 @@ class TestCompare:
         assert error_line(mail("runs", "compare", first, second)) == (
             f"{second}/predictions.npy: holds {count - 1:,} scores, expected {count:,}. Delete the folder and repeat the command that made it."
         )
+        scores = np.load(first / "predictions.npy")
+        for damaged in (np.full_like(scores, np.nan), np.column_stack([scores, scores])):
+            np.save(second / "predictions.npy", damaged)
+            assert error_line(mail("runs", "compare", first, second)) == (
+                f"{second}/predictions.npy: is damaged (expected 1 finite score per impression). Delete the folder and repeat the command that made it."
+            )
         (second / "predictions.npy").write_bytes(b"")
         assert f"{second}/predictions.npy: is damaged" in error_line(mail("runs", "compare", first, second))
 

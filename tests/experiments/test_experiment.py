@@ -148,6 +148,18 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
             "against = [['BaseDNN']]\nrows = [",
             "against = [['BaseDNN']]: expected a list of pairs of different rows, [ROW, ",
         ),
+        (
+            "rows = [",
+            "against = [['MAIL-Base', 'BaseDNN'], ['BaseDNN', 'MAIL-Base']]\nrows = [",
+            "against = [['MAIL-Base', 'BaseDNN'], ['BaseDNN', 'MAIL-Base']]: expected a list of pairs of different rows, [ROW, OTHER], each pair once.",
+        ),
+        (
+            '"alimama"',
+            '"tabular"',
+            "source = 'tabular': expected source = 'schema' and schema = FILE for your own files",
+        ),
+        ("AUC = 0.5934", "AUC = 59.34", "reported.MAIL-Base.new.AUC = 59.34: expected a number from 0 to 1."),
+        ('name = "toy"', "name = 3", "simulate.name = 3: expected a string."),
         ('"alimama"', '"alimma"', "unknown data source 'alimma'. Did you mean 'alimama'?"),
         (
             '"alimama"',
@@ -204,7 +216,7 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
             "'MetaEmb (units=8,4)', 'MAIL-Base'.",
         ),
         ("AUC = 0.5934", "AOC = 0.5934", "unknown key 'reported.MAIL-Base.new.AOC'. Did you mean 'AUC'?"),
-        ("AUC = 0.5934", 'AUC = "x"', "reported.MAIL-Base.new.AUC = 'x': expected a number."),
+        ("AUC = 0.5934", 'AUC = "x"', "reported.MAIL-Base.new.AUC = 'x': expected a number from 0 to 1."),
         (
             "[reported.MAIL-Base.new]",
             "[reported.MAIL-Base.nw]",

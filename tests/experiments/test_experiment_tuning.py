@@ -195,7 +195,7 @@ def test_a_tuned_file_of_rows_of_one_name_is_read_again(tmp_path: Path) -> None:
         ),
         (
             ["--range", "learning_rate=0.001|0.001"],
-            "--range learning_rate=0.001|0.001: expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A|B|C.",
+            "--range learning_rate=0.001|0.001: expected each value once.",
         ),
         (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'? Known: 'all', 'new', 'old'."),
     ],

@@ -9,7 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -240,15 +241,15 @@ def test_an_interruption_leaves_the_archived_run_whole(home: Path, monkeypatch: 
     for name in ("config.toml", "environment.json", "result.json"):
         with open(home / "runs/toy/paper/base+none/seed-0" / name, "a", encoding="utf-8") as file:
             file.write("\n")
-    copy = shutil.copyfile
 
-    def interrupted_copy(source: Path, target: Path) -> None:
-        if Path(source).name == "result.json":
+    @contextmanager
+    def interrupted_copy(path: Path, _: Path) -> Iterator[None]:
+        if path.name == "result.json":
             raise KeyboardInterrupt
-        copy(source, target)
+        yield
 
     with monkeypatch.context() as patch:
-        patch.setattr("mailcli.experiments.archive.shutil.copyfile", interrupted_copy)
+        patch.setattr("mailcli.experiments.archive.name_in_write_errors", interrupted_copy)
         assert results().exit_code == 130
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
     assert [path.name for path in kept.parent.iterdir() if path.name.startswith(".")] == []
@@ -266,7 +267,7 @@ def test_without_a_history_the_datasets_own_is_shown(home: Path) -> None:
     assert [run.config.history for run in runs] == [10] * 6
     shutil.rmtree(home / "runs/toy/paper/base+mail-base/seed-1")
     write_run(home / "runs", "base+mail-base", 1, AUC["base+mail-base"][1], history=20)
-    assert "has other settings than the experiment (history: 20 -> 10)" in error_line(results())
+    assert "has other settings than toy.toml (history: 20 -> 10)" in error_line(results())
     for folder in ("kept", "runs"):
         shutil.rmtree(home / folder)
     for cell in AUC:
@@ -345,8 +346,8 @@ def _no_pair(home: Path) -> None:
         ),
         (
             _other_settings,
-            "runs/toy/paper/base+none/seed-0: has other settings than the experiment (history: 20 -> 10). Delete it "
-            "and run again.",
+            "runs/toy/paper/base+none/seed-0: has other settings than toy.toml (history: 20 -> 10). Set these as they were, "
+            "name another --runs folder, or delete the run and train it again.",
         ),
         (
             _other_data,
@@ -362,7 +363,10 @@ def _no_pair(home: Path) -> None:
             "toy.toml: 'against': no rows are called 'MAIL-Nonne'. Did you mean 'MAIL-None'? Rows: 'BaseDNN', "
             "'MAIL-None', 'MAIL-Base'.",
         ),
-        (_no_pair, "toy.toml: against = ['MAIL-Base']: expected a list of pairs of different rows, [ROW, OTHER]."),
+        (
+            _no_pair,
+            "toy.toml: against = ['MAIL-Base']: expected a list of pairs of different rows, [ROW, OTHER], each pair once.",
+        ),
     ],
 )
 def test_incomplete_or_mixed_results_are_refused_in_one_line(

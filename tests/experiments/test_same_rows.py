@@ -26,7 +26,7 @@ epochs = 2
     ("old", "new", "error"),
     [
         ("\nrows", "\nagainst = [['BaseDNN', 'BaseDNN']]\nrows", "against = [['BaseDNN', 'BaseDNN']]: expected a list of pairs "
-         "of different rows, [ROW, OTHER]."),
+         "of different rows, [ROW, OTHER], each pair once."),
         ('"single"', '"dual"', "rows: 'MAIL-Dual' is the same as 'MAIL-Dual'. Leave one out."),
         ('"BaseDNN"', '"BaseDNN", {row = "base+none", label = "again"}', "rows: 'again' is the same as 'BaseDNN'. Leave one out."),
         ('"BaseDNN"', '{row = "BaseDNN", "ranker.units" = "8", label = "A"}, {row = "DMR", label = "BaseDNN (units=8)"}, '

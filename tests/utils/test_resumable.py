@@ -59,10 +59,11 @@ def test_goes_on_after_the_last_finished_stage(
 ) -> None:
     with monkeypatch.context() as patch:
         stop_after(patch, last)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as interrupted:
             preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(history=20))
     work = tmp_path / ".tiny.work"
-    assert capsys.readouterr().err == f"Interrupted. Progress is saved in {work}; run the same command to resume.\n"
+    assert str(interrupted.value) == f"Interrupted. Progress is saved in {work}; run the same command to resume."
+    assert capsys.readouterr().err == ""
     assert dataset_names(tmp_path) == []
     finished = STAGES[: STAGES.index(last) + 1]
     stages = stop_after(monkeypatch, "none")
