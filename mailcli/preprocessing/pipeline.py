@@ -11,7 +11,7 @@ from typing import Any
 
 from mailcli import plugins
 from mailcli.config import RunConfig
-from mailcli.data.dataset import REJECTED, SUMMARY, Dataset
+from mailcli.data.dataset import MANIFEST, REJECTED, SUMMARY, Dataset
 from mailcli.data.derivations import derivations_to_json
 from mailcli.data.manifest import DERIVATIONS, LONGEST_HISTORY
 from mailcli.data.writer import DatasetWriter, check_target
@@ -30,6 +30,7 @@ from mailcli.preprocessing.summary import summary
 from mailcli.preprocessing.table_reader import TableReader
 from mailcli.preprocessing.transform import Transform
 from mailcli.utils.hardware import MOST_THREADS
+from mailcli.utils.parsing import read_json
 from mailcli.utils.sizes import parse_size
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ def preprocess(
     target = check_target(data_dir, name)
     options.check()
     _check_source(source_class, source, raw, options)
+    _warn_of_replacement(target, {"source": source, **_recorded_options(options)})
     memory = parse_size(options.memory_limit, "--memory-limit")
     with DatasetWriter(target, options.temp_dir) as writer:
         arguments = {**chosen, **({"schema": options.schema} if options.schema else {})}
@@ -163,13 +165,33 @@ def _extract(
         raise
 
 
+def _recorded_options(options: PreprocessOptions) -> dict[str, Any]:
+    """The options that dataset.json holds, as it holds them."""
+    return {
+        "history": options.history,
+        "sample": options.sample,
+        "duplicates": "dropped" if options.drop_duplicates else "kept",
+    }
+
+
+def _warn_of_replacement(target: Path, record: Mapping[str, Any]) -> None:
+    """Say before the work if a dataset that was made in another way is to be replaced; until the end it stays."""
+    if not (target / MANIFEST).is_file():
+        return
+    manifest = read_json(target / MANIFEST)
+    differ = [f"{key}: {manifest.get(key)} -> {value}" for key, value in record.items() if manifest.get(key) != value]
+    if differ:
+        logger.warning(
+            f"{target}: will be replaced at the end by another dataset ({'; '.join(differ)}); what was trained on it "
+            "can then not be scored any more. To keep it, press Ctrl-C and give the new one another --name."
+        )
+
+
 def _record(source: RawData, options: PreprocessOptions, contents: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of dataset.json on source, options and contents, in a fixed order: runs record the file's hash."""
     return {
         "simulation": source.simulation,
-        "history": options.history,
-        "sample": options.sample,
-        "duplicates": "dropped" if options.drop_duplicates else "kept",
+        **_recorded_options(options),
         **contents,
         **({"mapping": dict(source.mapping)} if source.mapping else {}),
         "schema": source.schema.to_json(),

@@ -128,3 +128,18 @@ def test_a_full_disk_gives_one_line_and_no_half_dataset(
         preprocess("alimama", raw, target, "big", PreprocessOptions(temp_dir=temp))
     assert list(small_disk.iterdir()) == []
     assert not (target / "big").exists()
+
+
+def test_a_dataset_with_other_options_is_announced_before_it_is_replaced(
+    tmp_path: Path, simulated_raw: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Runs on it cannot be scored on the new one; the same options are no reason to warn."""
+    for _ in range(2):
+        preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(history=20))
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
+    preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(history=10, drop_duplicates=True))
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{tmp_path / 'tiny'}: will be replaced at the end by another dataset (history: 20 -> 10; duplicates: kept -> "
+        "dropped); what was trained on it can then not be scored any more. To keep it, press Ctrl-C and give the new "
+        "one another --name."
+    ]
