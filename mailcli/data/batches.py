@@ -51,18 +51,19 @@ class Batch(TypedDict):
 
 
 class Batches:
-    """The impressions of a split, in batches."""
+    """The impressions of a split, in batches.
 
-    def __init__(
-        self, dataset: Dataset, view: View, history: int, batch_size: int, worker: tuple[int, int] = (0, 1)
-    ) -> None:
-        """Args:
+    Args:
         dataset, view: the impressions, and which of their users are new.
         history: n_v; histories are cut to the most recent behaviors.
         batch_size: B; the last batch of an epoch may be smaller.
         worker: the worker's index and the number of workers. Each worker makes its share: of the rows of each
             shuffled batch, or of the batches in order.
-        """
+    """
+
+    def __init__(
+        self, dataset: Dataset, view: View, history: int, batch_size: int, worker: tuple[int, int] = (0, 1)
+    ) -> None:
         self.dataset = dataset
         self.view = view
         self.history = history

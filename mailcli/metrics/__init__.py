@@ -1,4 +1,4 @@
 """AUC, GAUC and RI with their intervals over users and over seeds.
 
-They need NumPy, SciPy and, for Holm's correction, statsmodels.
+The computations need NumPy, SciPy and, for Holm's correction, statsmodels; only the bootstrap shows its progress.
 """

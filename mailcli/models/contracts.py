@@ -250,7 +250,7 @@ class TrainingData(NamedTuple):
     users: NDArray[np.int64]
     """[N], the user row of each."""
     old: NDArray[np.bool_]
-    """[N], whether the user has earlier behavior."""
+    """[N], whether the user has earlier behavior that is not hidden: nobody who is drawn as new has any."""
     ranker: Callable[[Features], Tensor]
     """The trained ranker, at inference: click logits [B]."""
     seed: int

@@ -112,9 +112,7 @@ def make_table(
     lines = [line for users in TITLES for line in _block(rows, users, metrics, reported or {})]
     notes = caption_notes(rows, bootstrapped, with_conversions, reported)
     notes += column_notes(shown, any(line.trivial for line in lines))
-    if len({row.seeds for row in rows}) > 1:
-        seeds = ", ".join(map(str, usual_seeds(rows)))
-        notes.append(f"best, second best and ↓: only among the rows with seeds {seeds}")
+    notes += other_seeds_note(rows)
     # Rows that are compared with each other are in an earlier table.
     audited = [] if any(row.against for row in rows) else rows
     audits, missing = row_audits(audited), missing_note(audited)
@@ -145,7 +143,8 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
     """The lines of one group of users; they are ranked, and Holm-corrected, among themselves."""
     rows = [row for row in rows if any(users in result["test"] for result in row.results)]
     cells = {
-        metric: _compared([_cell(row, users, metric) for row in rows], rows, direction(metric)) for metric in metrics
+        metric: compare_cells([_cell(row, users, metric) for row in rows], rows, direction(metric))
+        for metric in metrics
     }
     if any(row.against for row in rows):
         # Each line is the first row of a pair, so a row has several lines, and the second rows have none.
@@ -180,7 +179,7 @@ def _cell(row: Row, users: str, metric: str) -> MetricCell:
     return MetricCell(None if values is None else estimate(values), None if draws is None else _interval(draws))
 
 
-def _compared(cells: Sequence[MetricCell], rows: Sequence[Row], direction: int) -> list[MetricCell]:
+def compare_cells(cells: Sequence[MetricCell], rows: Sequence[Row], direction: int) -> list[MetricCell]:
     """The cells of a metric, ranked and marked among the rows with the same seeds.
 
     Where lower is better, trivial rows take no part: most are not calibrated.
@@ -192,8 +191,8 @@ def _compared(cells: Sequence[MetricCell], rows: Sequence[Row], direction: int) 
     """
     if not direction or not rows:
         return list(cells)
-    usual, trivial = usual_seeds(rows), [plugins.is_trivial(row.config.ranker) for row in rows]
-    places = [n for n, row in enumerate(rows) if row.seeds == usual and (direction > 0 or not trivial[n])]
+    usual, trivial = _usual_seeds(rows), [plugins.is_trivial(row.config.ranker) for row in rows]
+    places = [n for n, row in enumerate(rows) if sorted(row.seeds) == usual and (direction > 0 or not trivial[n])]
     compared = rank_cells([cells[place] for place in places], direction)
     if direction > 0:
         compared = mark_below_trivial(compared, [trivial[place] for place in places])
@@ -201,9 +200,16 @@ def _compared(cells: Sequence[MetricCell], rows: Sequence[Row], direction: int) 
     return [by_place.get(place, cell) for place, cell in enumerate(cells)]
 
 
-def usual_seeds(rows: Sequence[Row]) -> tuple[int, ...]:
+def other_seeds_note(rows: Sequence[Row]) -> list[str]:
+    """The note that some rows are not compared with the others; none if all have the same seeds."""
+    if len({frozenset(row.seeds) for row in rows}) < 2:
+        return []
+    return [f"best, second best and ↓: only among the rows with seeds {', '.join(map(str, _usual_seeds(rows)))}"]
+
+
+def _usual_seeds(rows: Sequence[Row]) -> list[int]:
     """The seeds that most rows have: those with other seeds have other new users, and are not compared with them."""
-    return Counter(row.seeds for row in rows).most_common(1)[0][0]
+    return sorted(Counter(frozenset(row.seeds) for row in rows).most_common(1)[0][0])
 
 
 def rank_cells(cells: Sequence[MetricCell], direction: int = 1) -> list[MetricCell]:

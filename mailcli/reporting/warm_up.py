@@ -99,13 +99,14 @@ def _score_trivial_row(run: RunFolder, data: Path | Dataset, known: Sequence[int
 
 
 class _LastBehaviors(Batches):
-    """Batches whose histories are cut to the last few behaviors; the rest is padding."""
+    """Batches whose histories are cut to the last few behaviors; the rest is padding.
 
-    def __init__(self, known: int, *args: Any) -> None:
-        """Args:
+    Args:
         known: how many behaviors.
         args: those of Batches.
-        """
+    """
+
+    def __init__(self, known: int, *args: Any) -> None:
         super().__init__(*args)
         self.known = known
 

@@ -30,7 +30,7 @@ from mailcli.reporting.cell_texts import estimate_cell, improvement_cell, improv
 from mailcli.reporting.rescore import cell_of, group_by_table
 from mailcli.reporting.result_layout import DETAILS_LEGEND, cell_numbers, improvement_numbers
 from mailcli.reporting.rows import METRICS, Row, listed, row_of
-from mailcli.reporting.tables import MetricCell, mark_below_trivial, rank_cells
+from mailcli.reporting.tables import MetricCell, compare_cells, other_seeds_note
 from mailcli.reporting.text_table import Layout, TextBlock, TextCell, TextTable
 from mailcli.reporting.warm_up import WarmUp, check_known, measure_warm_up
 from mailcli.runs.folder import RunFolder
@@ -170,8 +170,8 @@ def _baseline(line: WarmUpLine, lines: Sequence[WarmUpLine]) -> WarmUpLine | Non
 def _ranked_cells(lines: Sequence[WarmUpLine], metric: str, known: int) -> list[MetricCell]:
     """One column of a block."""
     values = [line.values(metric, known) for line in lines]
-    cells = rank_cells([MetricCell(None if numbers is None else estimate(numbers)) for numbers in values])
-    return mark_below_trivial(cells, [line.trivial for line in lines])
+    cells = [MetricCell(None if numbers is None else estimate(numbers)) for numbers in values]
+    return compare_cells(cells, [line.row for line in lines], direction=1)
 
 
 def _gains(
@@ -207,7 +207,7 @@ def _notes(lines: Sequence[WarmUpLine], known: Sequence[int], baselines: Sequenc
         "share of these impressions whose user has as many behaviors (the others show all they have): "
         + ", ".join(f"{number}: {share:.0%}" for number, share in shares.items()),
     ]
-    notes += epoch_notes(rows)
+    notes += [*epoch_notes(rows), *other_seeds_note(rows)]
     if any(line.trivial for line in lines):
         notes.append(TRIVIAL_NOTE + "; they read no behavior of new users, so their columns are equal")
     if any(baselines):

@@ -171,6 +171,19 @@ def test_rows_below_the_best_trivial_row_are_marked(runs: Path) -> None:
 
 
 @pytest.mark.usefixtures("planted")
+def test_rows_with_other_seeds_are_not_compared(runs: Path) -> None:
+    """They have other new users: neither is the best of them marked, nor one that is below a trivial row of others."""
+    base = run_of(runs, BASE)
+    trivial = RunFolder(base.folder / "trivial", replace(base.config, ranker="item-rate", ranker_options={}, seed=1))
+    (table,) = warm_up_table.warm_up_tables([base, run_of(runs, MASKED), trivial], Path("data"), [0, 5])
+    assert [[cell.text for cell in line] for line in table.blocks[0].lines if "item-rate" in line[0].text] == [
+        ["trivial: item-rate", ".6800", ".6800"]
+    ]
+    assert not any("↓" in cell.text for line in table.blocks[0].lines for cell in line)
+    assert "best, second best and ↓: only among the rows with seeds 0" in table.notes
+
+
+@pytest.mark.usefixtures("planted")
 def test_without_its_baseline_a_row_has_no_improvement(runs: Path) -> None:
     for cells in ([(MASKED, 0), (MASKED, 1)], [(MASKED, 0), (MASKED, 1), (BASE, 0)]):
         (table,) = warm_up_table.warm_up_tables([run_of(runs, *cell) for cell in cells], Path("data"), [0, 5])

@@ -9,13 +9,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression
 
 from mailcli.data.seed_streams import MATCH_REFERENCE_USERS
 from mailcli.models.coldstart._columns import group_keys, other_attributes, target_of_steps
 from mailcli.models.coldstart._generated_steps import assign_first_rows
 from mailcli.models.coldstart._kernel_regression import fit_weights, regress
-from mailcli.models.coldstart._residual import base_and_residual, check_clicks, fill_prepared, prepared_or_zero
+from mailcli.models.coldstart._residual import (
+    base_and_residual,
+    check_clicks,
+    fill_prepared,
+    prepared_or_zero,
+    stacked_regression,
+)
 from mailcli.models.coldstart._signatures import check_attributes
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.correspondence import value_vectors
@@ -126,10 +131,10 @@ class ColdStart(ColdStartMethod):
         # are 0.
         self.scale.assign(np.std(matches[~np.isin(training.users, left_out)]) + 1e-12)
         prepared = (predicted[training.users] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
-        regression = LogisticRegression().fit(prepared, training.clicks)
-        self.intercept.assign(regression.intercept_[0])
-        # Users do not like what fits them less: a negative weight is noise.
-        self.gamma.assign(max(regression.coef_[0, 0], 0.0))
+        # Users do not like what fits them less: a negative weight is noise, and left out.
+        intercept, (weight,) = stacked_regression(prepared, training.clicks)
+        self.intercept.assign(intercept)
+        self.gamma.assign(weight)
         return prepared[:, 0].astype(np.float32)
 
     def _fit_vectors(self, user: Ids, ids: Ids, seed: int) -> None:

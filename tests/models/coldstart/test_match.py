@@ -197,8 +197,12 @@ def test_a_match_that_speaks_against_clicks_has_no_weight() -> None:
     # Clicks do not change the match.
     matches = method().prepare(small_rows())
     made = method()
-    made.prepare(small_rows(clicks=(matches < np.median(matches)).astype(np.float32)))
+    clicks = (matches < np.quantile(matches, 0.25)).astype(np.float32)
+    made.prepare(small_rows(clicks=clicks))
     assert float(made.gamma.numpy()) == 0
+    # What is left is the click rate.
+    rate = float(clicks.mean())
+    assert float(made.intercept.numpy()) == pytest.approx(math.log(rate / (1 - rate)), rel=1e-5)
 
 
 @pytest.mark.parametrize(
