@@ -108,7 +108,7 @@ def test_several_datasets_need_a_choice(with_data: Path) -> None:
 def test_a_mistyped_option_does_not_block_the_fixed_command(with_data: Path) -> None:
     for rate in ("1.5", "1.0", "-0.1"):
         assert error_line(mail("train", *SMALL, "--set", f"ranker.dropout={rate}")) == (
-            f"ranker 'base': `dropout` should be at least 0 and below 1. Received: dropout={rate}"
+            f"ranker 'base': `dropout` should be at least 0 and below 1. Received: {rate}"
         )
     assert not (with_data / "runs").exists()
     assert mail("train", *SMALL, "--set", "ranker.dropout=0.4").exit_code == 0
@@ -138,7 +138,7 @@ def test_settings_of_the_wrong_type(with_data: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("cold_start.dropout=1.5", "`dropout` should be at least 0 and below 1. Received: dropout=1.5"),
+        ("cold_start.dropout=1.5", "`dropout` should be at least 0 and below 1. Received: 1.5"),
         (
             "cold_start.encoder_units=8,0,8",
             "`attention_units`, `encoder_units` and `decoder_units` should be 1 or more",

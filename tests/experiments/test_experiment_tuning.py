@@ -191,7 +191,7 @@ def test_a_tuned_file_of_rows_of_one_name_is_read_again(tmp_path: Path) -> None:
         (
             ["--range", "ranker.dropout=0.1|2.0"],
             "--range: row 'BaseDNN (units=8,4)': ranker 'base': `dropout` should be at least 0 and below 1. "
-            "Received: dropout=2.0",
+            "Received: 2.0",
         ),
         (
             ["--range", "learning_rate=0.001|0.001"],

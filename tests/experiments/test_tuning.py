@@ -404,7 +404,7 @@ def test_a_range_whose_end_the_ranker_refuses_is_refused_before_any_trial(
     data_dir: Path, tmp_path: Path, trained: list[RunConfig]
 ) -> None:
     done = mail("tune", "--data-dir", data_dir, "--runs", tmp_path, "--range", "ranker.dropout=0..2")
-    assert error_line(done) == "ranker 'base': `dropout` should be at least 0 and below 1. Received: dropout=2.0"
+    assert error_line(done) == "ranker 'base': `dropout` should be at least 0 and below 1. Received: 2.0"
     assert trained == []
 
 

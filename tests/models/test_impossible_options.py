@@ -37,7 +37,7 @@ RANKER, METHOD = plugins.RANKERS, plugins.COLD_STARTS
             "`neighbors` should be 1 to `references`. Received: 11 and 10",
         ),
         (METHOD, "conse", {"temperature": 0.0}, "`temperature` should be positive. Received: 0.0"),
-        (METHOD, "llae", {"rank": 0}, "`rank` and `iterations` should be 1 or more. Received: 0 and 5"),
+        (METHOD, "llae", {"rank": 0}, "`rank` should be 1 or more. Received: 0"),
         (METHOD, "llae", {"low_rank_weight": -1.0}, "`low_rank_weight` should be at least 0. Received: -1.0"),
         (METHOD, "llae", {"reconstruction_weight": 0.0}, "`reconstruction_weight` should be above 0. Received: 0.0"),
         (METHOD, "llae", {"corruption": 1.0}, "`corruption` should be at least 0 and below 1. Received: 1.0"),
@@ -57,7 +57,7 @@ RANKER, METHOD = plugins.RANKERS, plugins.COLD_STARTS
         ),
         (RANKER, "dcnv2", {"cross_layers": 0}, "`cross_layers` should be 1 or more. Received: 0"),
         (RANKER, "dmr", {"match_weight": -0.1}, "`match_weight` should be at least 0. Received: -0.1"),
-        (RANKER, "din", {"dropout": 1.0}, "`dropout` should be at least 0 and below 1. Received: dropout=1.0"),
+        (RANKER, "din", {"dropout": 1.0}, "`dropout` should be at least 0 and below 1. Received: 1.0"),
     ],
 )
 def test_an_impossible_option_is_named_with_its_value(

@@ -12,6 +12,7 @@ from mailcli.data.seed_streams import CORRUPTED_ENTRIES
 from mailcli.models.coldstart._generated_steps import Matrix, MeanStepMethod
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
+from mailcli.models.option_checks import check_least, check_rates
 
 
 class ColdStart(MeanStepMethod):
@@ -40,14 +41,12 @@ class ColdStart(MeanStepMethod):
         iterations: int = 5,
         **kwargs: Any,
     ) -> None:
-        if rank < 1 or iterations < 1:
-            raise ValueError(f"`rank` and `iterations` should be 1 or more. Received: {rank} and {iterations}")
+        check_least(1, rank=rank, iterations=iterations)
         if low_rank_weight < 0:
             raise ValueError(f"`low_rank_weight` should be at least 0. Received: {low_rank_weight}")
         if reconstruction_weight <= 0:
             raise ValueError(f"`reconstruction_weight` should be above 0. Received: {reconstruction_weight}")
-        if not 0 <= corruption < 1:
-            raise ValueError(f"`corruption` should be at least 0 and below 1. Received: {corruption}")
+        check_rates(corruption=corruption)
         weights = {"low_rank_weight": low_rank_weight, "reconstruction_weight": reconstruction_weight}
         super().__init__({**weights, "rank": rank, "corruption": corruption, "iterations": iterations}, **kwargs)
 

@@ -15,6 +15,7 @@ from mailcli.models.features import Features, Spec, Tensor, with_generated_behav
 from mailcli.models.history_length import HistoryLength, MeanLength
 from mailcli.models.layers import AttentionPooling, ResidualDecoder, ResidualEncoder, weighted_sum
 from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
+from mailcli.models.option_checks import check_least, check_rates
 from mailcli.models.real_steps import real_step_errors
 
 REDUCTIONS = ("mean", "sum")
@@ -252,10 +253,8 @@ def _check_options(options: dict[str, Any]) -> None:
         raise ValueError(f"`decoder_units` should be 2 widths, as Eq. (16). Received: {decoder}")
     if min(options["attention_units"], *encoder, *decoder) < 1:
         raise ValueError("`attention_units`, `encoder_units` and `decoder_units` should be 1 or more")
-    if not 0 <= options["dropout"] < 1:
-        raise ValueError(f"`dropout` should be at least 0 and below 1. Received: dropout={options['dropout']}")
-    if options["update_every"] < 1:
-        raise ValueError(f"`update_every` should be 1 or more. Received: update_every={options['update_every']}")
+    check_rates(dropout=options["dropout"])
+    check_least(1, update_every=options["update_every"])
     sigma, bandwidth = options["sigma"], options["bandwidth"]
     if not sigma > 0:
         raise ValueError(f"`sigma` should be positive. Received: sigma={sigma}")

@@ -14,6 +14,7 @@ from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.features import Features, Spec, Tensor, mean_behavior, with_generated_behavior
 from mailcli.models.history_length import HistoryLength
 from mailcli.models.layers import Dropout, leaky_relu
+from mailcli.models.option_checks import check_rates
 
 
 class ColdStart(ColdStartMethod):
@@ -42,8 +43,7 @@ class ColdStart(ColdStartMethod):
         super().__init__(**kwargs)
         if not units or min(units) < 1:
             raise ValueError(f"`units` should be one or more widths of 1 or more. Received: {tuple(units)}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` should be at least 0 and below 1. Received: {dropout}")
+        check_rates(dropout=dropout)
         self.units, self.dropout = tuple(units), dropout
 
     @property

@@ -24,6 +24,7 @@ from mailcli.models.coldstart._residual import (
 from mailcli.models.coldstart._signatures import check_attributes
 from mailcli.models.contracts import ColdStartMethod, TrainingRows, user_folds
 from mailcli.models.features import Features, Spec, Tensor
+from mailcli.models.option_checks import check_least, check_rates
 
 #: A behavior's first field has at most this many values (ours: 100 MB for the probabilities of a batch of users).
 MOST_VALUES = 100_000
@@ -65,12 +66,9 @@ class ColdStart(ColdStartMethod):
         super().__init__(**kwargs)
         if units and min(units) < 1:
             raise ValueError(f"`units` should be widths of 1 or more. Received: {tuple(units)}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` should be at least 0 and below 1. Received: {dropout}")
-        if epochs < 1:
-            raise ValueError(f"`epochs` should be 1 or more. Received: {epochs}")
-        if folds < 2:
-            raise ValueError(f"`folds` should be 2 or more. Received: {folds}")
+        check_rates(dropout=dropout)
+        check_least(1, epochs=epochs)
+        check_least(2, folds=folds)
         self.units, self.dropout, self.epochs, self.folds = tuple(units), dropout, epochs, folds
 
     def build_for(self, spec: Spec) -> None:

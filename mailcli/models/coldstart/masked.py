@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mailcli.models.coldstart._row_masks import RowMaskingMethod
+from mailcli.models.option_checks import check_rates
 
 
 class ColdStart(RowMaskingMethod):
@@ -22,8 +23,7 @@ class ColdStart(RowMaskingMethod):
 
     def __init__(self, rate: float = 0.5, prefix: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"`rate` should be at least 0 and below 1. Received: {rate}")
+        check_rates(rate=rate)
         if not (rate or prefix):
             raise ValueError(f"`rate` should be above 0 unless `prefix` is true. Received: rate={rate}")
         self.rate, self.prefix = rate, prefix

@@ -25,12 +25,15 @@ from mailcli.models.coldstart._signatures import check_attributes
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.correspondence import value_vectors
 from mailcli.models.features import Features, Spec, Tensor
+from mailcli.models.option_checks import check_least
 
 Numbers = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 #: Users whose behavior is predicted at once in `prepare` (ours: 8 MB with the default of `references`).
 USERS_AT_ONCE = 256
+#: Behaviors whose vectors are added at once (ours: 13 MB with the default of `dim`).
+BEHAVIORS_AT_ONCE = 100_000
 #: κ is at most this, and at least its inverse (ours): beyond, one of the two counts for nothing.
 MAX_PRIOR_WEIGHT = 1000.0
 
@@ -77,12 +80,9 @@ class ColdStart(ColdStartMethod):
 
     def __init__(self, dim: int = 32, references: int = 8192, steps: int = 200, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if dim < 1:
-            raise ValueError(f"`dim` should be 1 or more. Received: {dim}")
-        if references < 2:
-            raise ValueError(f"`references` should be 2 or more. Received: {references}")
-        if steps < 0:
-            raise ValueError(f"`steps` should be 0 or more. Received: {steps}")
+        check_least(1, dim=dim)
+        check_least(2, references=references)
+        check_least(0, steps=steps)
         self.settings = {"dim": dim, "references": references, "steps": steps}
 
     def build_for(self, spec: Spec) -> None:
@@ -143,7 +143,7 @@ class ColdStart(ColdStartMethod):
         Padding, unknown and values without behavior have 0.
         """
         vectors = value_vectors(user, ids, self.vectors.shape[0], self.settings["dim"], seed)
-        vectors[vectors.any(axis=1)] -= vectors[ids].mean(axis=0)
+        vectors[vectors.any(axis=1)] -= _mean(vectors, ids)
         self.vectors.assign(vectors)
 
     def _histories(self, user: Ids, ids: Ids, users: int) -> HistoryMoments:
@@ -218,6 +218,16 @@ class ColdStart(ColdStartMethod):
         """α + γ s + ρ f(x); a logit of conversions stays as it is."""
         base = self.intercept + self.gamma * self.match(features)
         return base_and_residual(base, self.gain, ranker(features, training=training))
+
+
+def _mean(vectors: NDArray[np.float32], ids: Ids) -> NDArray[np.float32]:
+    """The mean [d] of some rows, added one after the other, as `vectors[ids].mean(axis=0)` does, in little memory."""
+    total = np.zeros((1, vectors.shape[1]), np.float32)
+    for start in range(0, len(ids), BEHAVIORS_AT_ONCE):
+        part = vectors[ids[start : start + BEHAVIORS_AT_ONCE]]
+        total = np.add.reduce(np.concatenate([total, part]), axis=0, keepdims=True)
+    mean: NDArray[np.float32] = total[0] / np.float32(len(ids))
+    return mean
 
 
 def history_prior_weight(histories: HistoryMoments, predicted: Numbers) -> float:

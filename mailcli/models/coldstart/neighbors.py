@@ -13,6 +13,7 @@ from mailcli.models.coldstart._kernel_regression import fit_weights, regress
 from mailcli.models.coldstart._signatures import unit_fields
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
+from mailcli.models.option_checks import check_least
 
 
 class ColdStart(MeanStepMethod):
@@ -29,10 +30,8 @@ class ColdStart(MeanStepMethod):
     """
 
     def __init__(self, references: int = 8192, steps: int = 200, **kwargs: Any) -> None:
-        if references < 2:
-            raise ValueError(f"`references` should be 2 or more. Received: {references}")
-        if steps < 0:
-            raise ValueError(f"`steps` should be 0 or more. Received: {steps}")
+        check_least(2, references=references)
+        check_least(0, steps=steps)
         super().__init__({"references": references, "steps": steps}, **kwargs)
 
     def make_weights(self, signature_size: int, dim: int) -> None:

@@ -13,6 +13,7 @@ from mailcli.models.batch_masks import history_lengths
 from mailcli.models.coldstart._row_masks import RowMaskingMethod
 from mailcli.models.contracts import TrainingRows
 from mailcli.models.features import Features, Tensor
+from mailcli.models.option_checks import check_least
 
 LOSSES = ("pointwise", "listwise")
 #: The values of the options that are names; `mail settings` reads them here.
@@ -53,8 +54,7 @@ class ColdStart(RowMaskingMethod):
             raise ValueError(f"`strength` should be above 0 and at most 1. Received: {strength}")
         if loss not in LOSSES:
             raise ValueError(f"`loss` should be one of {LOSSES}. Received: loss={loss!r}")
-        if folds < 2:
-            raise ValueError(f"`folds` should be 2 or more. Received: {folds}")
+        check_least(2, folds=folds)
         self.rate, self.prefix, self.folds = rate, False, folds
         self.strength, self.loss = strength, loss
 

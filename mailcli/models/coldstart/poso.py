@@ -10,6 +10,7 @@ import tensorflow as tf
 from mailcli.models.coldstart._row_masks import RowMaskingMethod
 from mailcli.models.coldstart._signatures import signature, unit_fields
 from mailcli.models.features import Features, Spec, Tensor
+from mailcli.models.option_checks import check_least, check_rates
 
 #: C of POSO Eq. (6), which gives no value. 2 σ(0) = 1 (ours): the first step begins with the ranker as it is.
 CORRECTION = 2.0
@@ -42,10 +43,8 @@ class ColdStart(RowMaskingMethod):
         self, rate: float = 0.5, prefix: bool = False, attributes: bool = True, units: int = 64, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"`rate` should be at least 0 and below 1. Received: {rate}")
-        if units < 1:
-            raise ValueError(f"`units` should be 1 or more. Received: {units}")
+        check_rates(rate=rate)
+        check_least(1, units=units)
         self.rate, self.prefix = rate, prefix
         self.with_attributes, self.units = attributes, units
 

@@ -15,6 +15,7 @@ from mailcli.models.coldstart._columns import Column, columns_of
 from mailcli.models.coldstart._residual import base_and_residual, check_clicks, stacked_regression
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.features import Features, Spec, Tensor
+from mailcli.models.option_checks import check_least
 
 Ids = NDArray[np.int64]
 Numbers = NDArray[np.float64]
@@ -75,8 +76,7 @@ class ColdStart(ColdStartMethod):
 
     def __init__(self, groups: bool = True, folds: int = 5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if folds < 2:
-            raise ValueError(f"`folds` should be 2 or more. Received: {folds}")
+        check_least(2, folds=folds)
         self.groups, self.folds = groups, folds
 
     def build_for(self, spec: Spec) -> None:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from mailcli.models.contracts import RankingTower
 from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.layers import MASKED_SCORE, BatchNormalization, Dropout, leaky_relu, weighted_sum
+from mailcli.models.option_checks import check_rates
 from mailcli.models.sparse_ops import gather_masked, gather_rows, scatter_masked
 
 #: Widths of the attention scorers of DIN (Sec. 4.3) and DMR (published code).
@@ -49,8 +50,7 @@ class Tower(keras.layers.Layer):
 
     def __init__(self, units: Sequence[int], dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` should be at least 0 and below 1. Received: dropout={dropout}")
+        check_rates(dropout=dropout)
         self.hidden = [keras.layers.Dense(width) for width in units]
         self.norm = [BatchNormalization() for _ in units]
         self.dropout = [Dropout(dropout) for _ in units]

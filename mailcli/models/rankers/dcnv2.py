@@ -9,6 +9,7 @@ import keras_rs
 import tensorflow as tf
 
 from mailcli.models.features import Features, Tensor
+from mailcli.models.option_checks import check_least
 from mailcli.models.rankers._blocks import TowerRanker, flat_field_embeddings
 
 
@@ -27,8 +28,7 @@ class Ranker(TowerRanker):
         self, cross_layers: int = 3, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any
     ) -> None:
         super().__init__(units, dropout, **kwargs)
-        if cross_layers < 1:
-            raise ValueError(f"`cross_layers` should be 1 or more. Received: {cross_layers}")
+        check_least(1, cross_layers=cross_layers)
         self.cross = [keras_rs.layers.FeatureCross() for _ in range(cross_layers)]
 
     def call(self, features: Features, training: bool = False) -> Tensor:

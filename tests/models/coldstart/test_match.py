@@ -193,6 +193,13 @@ def test_attributes_are_needed() -> None:
         match.ColdStart().build_for(spec(n_a=1))
 
 
+def test_the_mean_of_many_behaviors_is_that_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    vectors, ids = rng.normal(size=(5, 3)).astype(np.float32), rng.integers(0, 5, 1000)
+    monkeypatch.setattr(match, "BEHAVIORS_AT_ONCE", 7)
+    np.testing.assert_array_equal(match._mean(vectors, ids), vectors[ids].mean(axis=0))
+
+
 def test_a_match_that_speaks_against_clicks_has_no_weight() -> None:
     # Clicks do not change the match.
     matches = method().prepare(small_rows())
