@@ -53,10 +53,13 @@ def test_losses_are_equations_3_to_6() -> None:
 
 
 def test_averaged_errors_are_those_of_the_published_code() -> None:
-    x = some_features(5)
-    mean, total = tower(reduction="mean").zero_shot_losses(x), tower().zero_shot_losses(x)
-    # One term is a mean over 6 numbers, the other over 8: the sum is between 6 and 8 times the mean.
-    assert 6 * float(mean["L_a"]) < float(total["L_a"]) < 8 * float(mean["L_a"])
+    layer, x = tower(reduction="mean"), some_features(5)
+    a3, v3 = (np.asarray(t, np.float64) for t in (x.attributes, x.behaviors))
+    p = residual(attention_pooling(layer.pool_a, a3, np.ones((5, N_A), bool)), layer.e1, linear=False)
+    # Each term is a mean over its own numbers: 6 of attributes, 8 of behaviors.
+    error_a = ((residual(p, layer.d1, linear=True) - a3.reshape(5, 6)) ** 2).mean()
+    error_v = ((residual(p, layer.d2, linear=True) - v3.reshape(5, 8)) ** 2).mean()
+    assert float(layer.zero_shot_losses(x)["L_a"]) == pytest.approx(error_a + error_v, rel=1e-5)
 
 
 def test_masked_padding_counts_neither_in_the_losses_nor_in_the_sum() -> None:
