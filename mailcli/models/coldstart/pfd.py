@@ -101,5 +101,5 @@ def list_loss(teacher: Tensor, logit: Tensor, taught: Tensor) -> Tensor:
     weight = tf.math.divide_no_nan(t, distribute.all_reduce_sum(tf.reduce_sum(t)))
     # Above 0 (ours), so that its logarithm is finite without a taught impression, where the loss is 0.
     total = tf.maximum(distribute.all_reduce_sum(tf.reduce_sum(p)), 1e-30)
-    list_loss = tf.reduce_sum(weight * (tf.math.log(total) - tf.math.log_sigmoid(logit)))
-    return list_loss * distribute.all_reduce_sum(distribute.mean_share(taught))
+    cross_entropy = tf.reduce_sum(weight * (tf.math.log(total) - tf.math.log_sigmoid(logit)))
+    return cross_entropy * distribute.all_reduce_sum(distribute.mean_share(taught))
