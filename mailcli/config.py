@@ -211,7 +211,7 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
 
 
 def option_text(value: Any) -> str:
-    """An option as text, as --set gives it. Lists and booleans have one spelling; 0.5 and 0.50 are two settings."""
+    """An option as text, as --set gives it. Lists and booleans have one spelling; 0.5 and 0.50 have two."""
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     # TOML's true is Python's True.
     return text.capitalize() if text.lower() in {"true", "false"} else text

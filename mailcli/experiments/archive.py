@@ -17,6 +17,7 @@ from mailcli.runs.checksums import SUMS, copy_sums
 from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, RunFolder
 from mailcli.runs.opening import open_run
 from mailcli.runs.origin import check_same_origin
+from mailcli.settings.option_defaults import spell_alike
 from mailcli.utils.files import make_folder_atomically
 from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.paths import real_path
@@ -125,7 +126,7 @@ def _copy(run: Path, archive: Path, names: Sequence[str]) -> None:
 def _open_checked(folder: Path, config: RunConfig, experiment: Path) -> RunFolder:
     """A finished run; refused if it has another config than a row of the experiment's file (MailError)."""
     run = open_run(folder)
-    differ = differences(to_toml(run.config), to_toml(config))
+    differ = differences(spell_alike(to_toml(run.config)), spell_alike(to_toml(config)))
     if differ:
         raise MailError(
             f"{folder}: has other settings than {experiment} ({'; '.join(differ)}). Set these as they were, "

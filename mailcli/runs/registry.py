@@ -15,7 +15,7 @@ from mailcli.runs.checkpoints import delete_leftovers
 from mailcli.runs.folder import CONFIG, ENTRIES, RESULT, RunFolder, check_finished_files, entries, lock_of
 from mailcli.runs.identity import VERSIONS, run_identity
 from mailcli.runs.remedy import OVERWRITE, TRAIN_AGAIN
-from mailcli.settings.option_defaults import set_changed_defaults
+from mailcli.settings.option_defaults import set_changed_defaults, spell_alike
 from mailcli.utils.files import file_sha256, final_name, is_half_replaced, restore_folder
 from mailcli.utils.parsing import read_toml
 from mailcli.utils.paths import real_path
@@ -84,7 +84,7 @@ def _changes(folder: Path, settings: Options) -> list[str]:
     defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
     versions = dict.fromkeys(VERSIONS, 1)
     recorded = {**versions, **defaults, **set_changed_defaults(read_toml(folder / CONFIG, TRAIN_AGAIN))}
-    return differences(recorded, {**versions, **set_changed_defaults(settings)})
+    return differences(spell_alike(recorded), spell_alike({**versions, **set_changed_defaults(settings)}))
 
 
 def _end_replacement(folder: Path) -> None:

@@ -73,6 +73,35 @@ def set_changed_defaults(settings: Options) -> Options:
     return settings
 
 
+def spell_alike(settings: Options) -> Options:
+    """The content of config.toml without options that repeat a default, and with floats in one spelling.
+
+    `dropout` 0 and 0.0 train the same model, and so do 0.5 and no `dropout` where 0.5 is the default.
+    """
+    settings = dict(settings)
+    for key, kind, options, _ in _TABLES:
+        given = settings.get(options)
+        if isinstance(given, dict):
+            defaults = option_defaults(kind, str(settings.get(key, getattr(RunConfig, key))))
+            alike = {name: _spell(text, defaults.get(name)) for name, text in given.items()}
+            settings[options] = {
+                name: text
+                for name, text in alike.items()
+                if name not in defaults or text != option_text(defaults[name])
+            }
+    return settings
+
+
+def _spell(text: str, default: Any) -> str:
+    """The text of an option as that of a float, if its default is one."""
+    if not isinstance(default, float):
+        return text
+    try:
+        return option_text(float(text))
+    except ValueError:
+        return text
+
+
 def _texts(kind: plugins.PluginKind, name: str) -> dict[str, str]:
     return {option: option_text(value) for option, value in option_defaults(kind, name).items()}
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from mailcli import plugins
-from mailcli.config import make_config
+from mailcli.config import make_config, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.contracts import options_of
 from mailcli.runs.opening import open_run
 from mailcli.runs.registry import find_run
-from mailcli.settings.option_defaults import default_tables, option_defaults, set_changed_defaults
+from mailcli.settings.option_defaults import default_tables, option_defaults, set_changed_defaults, spell_alike
 from tests.helpers.runs import SETTINGS, make_older
 
 BUILT_IN = [(kind, name) for kind in (plugins.RANKERS, plugins.COLD_STARTS) for name in plugins.names(kind)]
@@ -91,6 +91,10 @@ class TestAfterADefaultHasChanged:
         config = make_config([vars(CONFIG), {"cold_start.rate": "0.3"}])
         assert find_run(runs, config, tiny).result
 
+    def test_a_run_with_the_default_set_is_reused(self, finished: Path, tiny: Dataset) -> None:
+        config = make_config([vars(CONFIG), {"cold_start.rate": "0.50"}])
+        assert find_run(finished, config, tiny).result
+
     def test_the_run_is_read_with_its_own_value(self, runs: Path) -> None:
         assert open_run(runs / CONFIG.run_path).config.cold_start_options == {"rate": "0.3"}
 
@@ -103,3 +107,19 @@ def test_a_run_of_a_version_without_defaults_is_reused(finished: Path, tiny: Dat
     path.write_text(text, encoding="utf-8")
     assert find_run(runs, CONFIG, tiny).result == open_run(path.parent).result
     assert open_run(path.parent).config == open_run(finished / CONFIG.run_path).config == CONFIG
+
+
+@pytest.mark.parametrize("options", [{"dropout": 0.5}, {"dropout": "0.50"}, {"units": "512,256", "dropout": ".5"}])
+def test_a_default_that_is_set_is_no_other_setting(options: dict[str, Any]) -> None:
+    """BaseDNN has a dropout of 0.5 and layers of 512 and 256 units (MAIL Sec. 4.1.4)."""
+    config = to_toml(make_config([{"data": "tiny", "ranker": "base", "ranker_options": options}]))
+    assert spell_alike(config) == spell_alike(to_toml(make_config([{"data": "tiny", "ranker": "base"}])))
+
+
+def test_a_float_has_one_spelling() -> None:
+    def alike(dropout: str) -> dict[str, Any]:
+        return spell_alike({"ranker": "base", "ranker_options": {"dropout": dropout}})["ranker_options"]
+
+    assert alike("0") == alike("0.0") == alike("0.00") == {"dropout": "0.0"}
+    assert alike("0.2") != alike("0.3")
+    assert alike("many") == {"dropout": "many"}
