@@ -45,6 +45,7 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/mail-dcnv2-kuairand-rebuilt.toml experiments/tuned/several-seeds-dcnv2-kuairand-rebuilt.toml \
 	experiments/tuned/against-tuned-dcnv2-kuairand-rebuilt.toml \
 	experiments/rivals-kuairand-rebuilt.toml experiments/rivals-kuairand-rebuilt-10-seeds.toml \
+	experiments/softmax-kuairand-rebuilt.toml \
 	experiments/confirm-kuairand-rebuilt.toml experiments/confirm-kuairand-rebuilt-long-view.toml \
 	experiments/tuned/against-tuned-kuairand-rebuilt.toml \
 	experiments/rivals-kuairand-rebuilt-strict.toml \
@@ -58,6 +59,7 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
 	experiments/rankers-ml-100k-strict.toml \
 	experiments/rivals-ml-100k-strict-10-seeds.toml experiments/confirm-ml-100k-strict.toml \
+	experiments/confirm-softmax-ml-100k-strict.toml \
 	experiments/confirm-dmr-ml-100k-strict.toml \
 	experiments/rivals-ml-100k-strict.toml experiments/softmax-ml-100k-strict.toml \
 	experiments/table3-ml-100k-strict.toml \
