@@ -28,8 +28,8 @@ from mailcli.reporting.tables import make_table
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = str | Definition | tuple[str | Definition, str | Definition]
-"""A row's name, a ranker's class, or a ranker and a cold-start method."""
+Row = str | Definition | tuple[str | Definition, str | Definition | None]
+"""A row's name, a ranker's class, or a ranker and a cold-start method (None for none, as for `train`)."""
 
 
 def compare(
@@ -125,7 +125,8 @@ def _names(row: Row) -> _NamedRow:
         return _NamedRow({key: cell[key] for key in OPTION_TABLES}, cell.get("cold_start.variant"), "")
     if (isinstance(row, tuple) and len(row) != 2) or row is None or isinstance(row, list):
         raise MailError(f"{shorten(row)}: expected a ranker and a cold-start method, e.g. ('din', 'masked').")
-    ranker, method = row if isinstance(row, tuple) else (row, "none")
+    ranker, method = row if isinstance(row, tuple) else (row, None)
+    method = "none" if method is None else method
     names = {
         "ranker": plugin_name(plugins.RANKERS, ranker),
         "cold_start": plugin_name(plugins.COLD_STARTS, method),

@@ -23,13 +23,18 @@ class ImpressionFrame(ImpressionSource):
         names: the columns that may be read; others may hold anything.
 
     Raises:
-        MailError: a name occurs twice, or Arrow cannot hold a column's values.
+        MailError: a name occurs twice or is in the index, or Arrow cannot hold a column's values.
     """
 
     noun = _LABEL
 
     def __init__(self, frame: pd.DataFrame, names: Collection[str]) -> None:
         read = [name for name in frame.columns if name in names]
+        for name in frame.index.names:
+            if name in names and name not in read:
+                raise MailError(
+                    f"{_LABEL}: '{printable(name)}' is in the index. Make it a column with `reset_index()`."
+                )
         check_distinct(_LABEL, read)
         arrays = {name: _to_arrow(name, frame[name]) for name in read}
         self._table = pa.table(arrays)
@@ -46,7 +51,12 @@ class ImpressionFrame(ImpressionSource):
 def _to_arrow(name: str, column: pd.Series) -> pa.Array:
     try:
         array = pa.Array.from_pandas(column)
-    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
+    except OverflowError as error:
+        raise MailError(
+            f"{_LABEL}: column '{printable(name)}' holds a number of more than 64 bits. Expected values as in the raw "
+            "files."
+        ) from error
+    except (pa.ArrowException, UnicodeEncodeError) as error:
         raise MailError(
             f"{_LABEL}: column '{printable(name)}' cannot be read ({error}). Expected values of one type, as in the "
             "raw files."

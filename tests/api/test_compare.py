@@ -34,7 +34,7 @@ class Popular(mail.Ranker):
 
 def test_the_frame_has_the_numbers_of_the_command(with_data: Path) -> None:
     data = mail.load("tiny")
-    frame = mail.compare(data, ["item-rate", "item-bias"], seeds=2, quiet=True)
+    frame = mail.compare(data, [("item-rate", None), "item-bias"], seeds=2, quiet=True)
     done = command("compare", "--rows", "item-rate,item-bias", "--seeds", 2, "--format", "json")
     records = json.loads(done.stdout)[0]["results"]
     assert list(frame.columns) == ["AUC", "AUC ±", "GAUC", "GAUC ±"]

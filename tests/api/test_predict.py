@@ -93,10 +93,18 @@ def test_what_cannot_be_scored_is_told_in_one_line(run: mail.Run, impressions: p
     )
     dates = impressions.assign(time=pd.to_datetime(impressions["time"], unit="s"))
     assert message(dates).startswith("DataFrame: 'time' holds timestamp[")
-    for value, reason in ((10**30, "too large"), ("\udcff", "surrogates not allowed")):
-        wrong = impressions.assign(pid=pd.Series([value] * len(impressions), impressions.index, object))
-        assert message(wrong).startswith("DataFrame: column 'pid' cannot be read (")
-        assert reason in message(wrong)
+
+    def with_pid(value: object) -> pd.DataFrame:
+        return impressions.assign(pid=pd.Series([value] * len(impressions), impressions.index, object))
+
+    assert message(with_pid(10**30)) == (
+        "DataFrame: column 'pid' holds a number of more than 64 bits. Expected values as in the raw files."
+    )
+    assert message(with_pid("\udcff")).startswith("DataFrame: column 'pid' cannot be read (")
+    assert "surrogates not allowed" in message(with_pid("\udcff"))
+    assert message(impressions.set_index("user")) == (
+        "DataFrame: 'user' is in the index. Make it a column with `reset_index()`."
+    )
     nothing = impressions.assign(item=np.nan)
     assert message(nothing).startswith("DataFrame: row 1 (")
     assert message(nothing).endswith(" rows): column 'item' is empty. Expected a whole number.")
