@@ -30,11 +30,10 @@ class ImpressionFrame(ImpressionSource):
 
     def __init__(self, frame: pd.DataFrame, names: Collection[str]) -> None:
         read = [name for name in frame.columns if name in names]
-        for name in frame.index.names:
-            if name in names and name not in read:
-                raise MailError(
-                    f"{_LABEL}: '{printable(name)}' is in the index. Make it a column with `reset_index()`."
-                )
+        in_index = [name for name in names if name in frame.index.names and name not in read]
+        if in_index:
+            name = printable(in_index[0])
+            raise MailError(f"{_LABEL}: '{name}' is in the index. Make it a column with `reset_index()`.")
         check_distinct(_LABEL, read)
         arrays = {name: _to_arrow(name, frame[name]) for name in read}
         self._table = pa.table(arrays)
