@@ -48,7 +48,7 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/softmax-kuairand-rebuilt.toml \
 	experiments/confirm-kuairand-rebuilt.toml experiments/confirm-kuairand-rebuilt-long-view.toml \
 	experiments/tuned/against-tuned-kuairand-rebuilt.toml \
-	experiments/rivals-kuairand-rebuilt-strict.toml \
+	experiments/rivals-kuairand-rebuilt-strict.toml experiments/softmax-kuairand-rebuilt-strict.toml \
 	experiments/confirm-kuairand-rebuilt-strict.toml \
 	experiments/tuned/rivals-kuairand-rebuilt-strict.toml \
 	experiments/rivals-dmr-kuairand-rebuilt.toml experiments/rivals-dmr-kuairand-rebuilt-strict.toml \
