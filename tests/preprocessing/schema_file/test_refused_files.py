@@ -29,7 +29,7 @@ def test_a_gzip_file_by_another_name_is_refused(tmp_path: Path) -> None:
     ("content", "fault"),
     [
         (
-            gzip.compress(FILES["users.csv"].encode()),
+            gzip.compress(FILES["users.csv"].encode(), mtime=0),
             "is compressed by gzip. Expected a name that ends in .gz: rename ",
         ),
         (b"PAR1\x15\x04", "is Parquet. Expected a name that ends in .parquet: rename the file"),
