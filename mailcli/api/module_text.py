@@ -13,7 +13,7 @@ import linecache
 import symtable
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from types import FunctionType, ModuleType
@@ -129,12 +129,23 @@ def _changed_since(definition: Definition, source: str, names: dict[str, Any]) -
                 yield base.__name__
     for expression, value in _evaluated_once(definition, node):
         used = [part.id for part in ast.walk(expression) if isinstance(part, ast.Name)]
-        if used and _is_constant(value):
-            code = compile(ast.Expression(expression), "definition", "eval")
-            # An attribute may depend on an earlier one. A name that is gone is an error of the module.
-            with suppress(NameError):
-                if eval(code, {**names, **vars(definition)}) != value:
-                    yield "', '".join(dict.fromkeys(used))
+        # Only names and lists of them are compared: nothing is executed here.
+        with suppress(ValueError):
+            if used and ast.literal_eval(_WithConstants({**names, **vars(definition)}).visit(expression)) != value:
+                yield "', '".join(dict.fromkeys(used))
+
+
+class _WithConstants(ast.NodeTransformer):
+    """An expression with the values of names in their place (ValueError: one is no constant)."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        value = self._values.get(node.id)
+        if not _is_constant(value):
+            raise ValueError(node.id)
+        return ast.parse(repr(value), mode="eval").body
 
 
 def _evaluated_once(definition: Definition, node: ast.stmt) -> Iterator[tuple[ast.expr, Any]]:

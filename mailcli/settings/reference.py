@@ -18,6 +18,7 @@ from mailcli.config import OPTION_TABLES, RULES, RunConfig, option_text
 from mailcli.errors import quoted
 from mailcli.settings.class_code import class_of, read_module
 from mailcli.settings.option_defaults import Constructor, option_defaults, read_constructor, read_value
+from mailcli.utils.option_checks import RATE, at_least, check_least, check_rates
 
 #: The fields of RunConfig that `--set KEY=VALUE` does not take: another option sets it, or its parts are set.
 NOT_SET = {"continues", *OPTION_TABLES.values()}
@@ -115,13 +116,24 @@ def _limits(constructor: Constructor) -> dict[str, list[str]]:
     calls = [node.func for node in ast.walk(constructor.code) if isinstance(node, ast.Call)]
     called = {name.id for name in calls if isinstance(name, ast.Name)}
     checks = [node for node in module if isinstance(node, ast.FunctionDef) and node.name in called]
-    for refusal in (node for code in (constructor.code, *checks) for node in ast.walk(code)):
-        if not (isinstance(refusal, ast.Raise) and isinstance(refusal.exc, ast.Call) and refusal.exc.args):
+    for part in (part for code in (constructor.code, *checks) for part in ast.walk(code)):
+        if isinstance(part, ast.Call):
+            for name, limit in _checked(part):
+                limits.setdefault(name, []).append(limit)
+        if not (isinstance(part, ast.Raise) and isinstance(part.exc, ast.Call) and part.exc.args):
             continue
-        match = _LIMIT.fullmatch(_text(refusal.exc.args[0]))
+        match = _LIMIT.fullmatch(_text(part.exc.args[0]))
         for name in re.findall(r"\w+", match[1].replace(" and ", " ")) if match else ():
             limits.setdefault(name, []).append(match[2] if match else "")
     return limits
+
+
+def _checked(call: ast.Call) -> Iterator[tuple[str, str]]:
+    """The options that a call of utils/option_checks.py checks, and what it expects of them."""
+    function = call.func.id if isinstance(call.func, ast.Name) else ""
+    if function in {check_least.__name__, check_rates.__name__}:
+        limit = RATE if function == check_rates.__name__ else at_least(ast.literal_eval(call.args[0]))
+        yield from ((keyword.arg, limit) for keyword in call.keywords if keyword.arg)
 
 
 def _text(message: ast.expr) -> str:

@@ -134,8 +134,8 @@ def test_what_need_not_be_written_is_not(home: Path) -> None:
     "definition",
     [
         "class R:\n    def __init__(self, units=N):\n        pass\n",
-        "class R:\n    def __init__(self, *, units=2 * N):\n        pass\n",
-        "class R:\n    def f(self):\n        pass\n    sizes = [N, 4]\n    size = sizes[0]\n",
+        "class R:\n    def __init__(self, *, units=(N, 4)):\n        pass\n",
+        "class R:\n    def f(self):\n        pass\n    sizes = [N, 4]\n    size = N\n",
         "class R:\n    def f(self):\n        pass\n    size: int = N\n",
         "def R(features, units=N):\n    return features\n",
     ],

@@ -12,7 +12,7 @@ from mailcli.data.seed_streams import CORRUPTED_ENTRIES
 from mailcli.models.coldstart._generated_steps import Matrix, MeanStepMethod
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
-from mailcli.models.option_checks import check_least, check_rates
+from mailcli.utils.option_checks import check_least, check_rates
 
 
 class ColdStart(MeanStepMethod):

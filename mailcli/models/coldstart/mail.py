@@ -15,8 +15,8 @@ from mailcli.models.features import Features, Spec, Tensor, with_generated_behav
 from mailcli.models.history_length import HistoryLength, MeanLength
 from mailcli.models.layers import AttentionPooling, ResidualDecoder, ResidualEncoder, weighted_sum
 from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
-from mailcli.models.option_checks import check_least, check_rates
 from mailcli.models.real_steps import real_step_errors
+from mailcli.utils.option_checks import check_least, check_rates
 
 REDUCTIONS = ("mean", "sum")
 BANDWIDTHS = ("fixed", "adaptive")

@@ -14,7 +14,7 @@ from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.features import Features, Spec, Tensor, mean_behavior, with_generated_behavior
 from mailcli.models.history_length import HistoryLength
 from mailcli.models.layers import Dropout, leaky_relu
-from mailcli.models.option_checks import check_rates
+from mailcli.utils.option_checks import check_rates
 
 
 class ColdStart(ColdStartMethod):

@@ -24,7 +24,7 @@ from mailcli.models.coldstart._residual import (
 from mailcli.models.coldstart._signatures import check_attributes
 from mailcli.models.contracts import ColdStartMethod, TrainingRows, user_folds
 from mailcli.models.features import Features, Spec, Tensor
-from mailcli.models.option_checks import check_least, check_rates
+from mailcli.utils.option_checks import check_least, check_rates
 
 #: A behavior's first field has at most this many values (ours: 100 MB for the probabilities of a batch of users).
 MOST_VALUES = 100_000

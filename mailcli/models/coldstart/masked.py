@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mailcli.models.coldstart._row_masks import RowMaskingMethod
-from mailcli.models.option_checks import check_rates
+from mailcli.utils.option_checks import check_rates
 
 
 class ColdStart(RowMaskingMethod):

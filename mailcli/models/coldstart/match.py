@@ -25,7 +25,7 @@ from mailcli.models.coldstart._signatures import check_attributes
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.correspondence import value_vectors
 from mailcli.models.features import Features, Spec, Tensor
-from mailcli.models.option_checks import check_least
+from mailcli.utils.option_checks import check_least
 
 Numbers = NDArray[np.float64]
 Ids = NDArray[np.int64]

@@ -13,7 +13,7 @@ from mailcli.models.coldstart._kernel_regression import fit_weights, regress
 from mailcli.models.coldstart._signatures import unit_fields
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
-from mailcli.models.option_checks import check_least
+from mailcli.utils.option_checks import check_least
 
 
 class ColdStart(MeanStepMethod):

@@ -13,7 +13,7 @@ from mailcli.models.batch_masks import history_lengths
 from mailcli.models.coldstart._row_masks import RowMaskingMethod
 from mailcli.models.contracts import TrainingRows
 from mailcli.models.features import Features, Tensor
-from mailcli.models.option_checks import check_least
+from mailcli.utils.option_checks import check_least
 
 LOSSES = ("pointwise", "listwise")
 #: The values of the options that are names; `mail settings` reads them here.

@@ -10,7 +10,7 @@ import tensorflow as tf
 from mailcli.models.coldstart._row_masks import RowMaskingMethod
 from mailcli.models.coldstart._signatures import signature, unit_fields
 from mailcli.models.features import Features, Spec, Tensor
-from mailcli.models.option_checks import check_least, check_rates
+from mailcli.utils.option_checks import check_least, check_rates
 
 #: C of POSO Eq. (6), which gives no value. 2 σ(0) = 1 (ours): the first step begins with the ranker as it is.
 CORRECTION = 2.0

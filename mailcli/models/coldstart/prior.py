@@ -15,7 +15,7 @@ from mailcli.models.coldstart._columns import Column, columns_of
 from mailcli.models.coldstart._residual import base_and_residual, check_clicks, stacked_regression
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.features import Features, Spec, Tensor
-from mailcli.models.option_checks import check_least
+from mailcli.utils.option_checks import check_least
 
 Ids = NDArray[np.int64]
 Numbers = NDArray[np.float64]

@@ -11,8 +11,8 @@ import tensorflow as tf
 from mailcli.models.contracts import RankingTower
 from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.layers import MASKED_SCORE, BatchNormalization, Dropout, leaky_relu, weighted_sum
-from mailcli.models.option_checks import check_rates
 from mailcli.models.sparse_ops import gather_masked, gather_rows, scatter_masked
+from mailcli.utils.option_checks import check_rates
 
 #: Widths of the attention scorers of DIN (Sec. 4.3) and DMR (published code).
 SCORER_UNITS = (80, 40)

@@ -9,8 +9,8 @@ import keras_rs
 import tensorflow as tf
 
 from mailcli.models.features import Features, Tensor
-from mailcli.models.option_checks import check_least
 from mailcli.models.rankers._blocks import TowerRanker, flat_field_embeddings
+from mailcli.utils.option_checks import check_least
 
 
 class Ranker(TowerRanker):
