@@ -138,15 +138,12 @@ def _tune_cell(
     from mailcli.data.last_used import remember
     from mailcli.experiments.search import DEFAULT_TRIALS, Search
     from mailcli.experiments.search_space import check_comparable, parse_ranges, with_types
-    from mailcli.utils.tensorflow_startup import load_tensorflow
 
     parsed = parse_ranges(ranges)
     check_comparable(parsed)
     config, dataset = resolve(data_dir, **cell)
     remember(dataset)
     search = Search(name, config, with_types(parsed, config), users, seeds)
-    # First of all that import it: its start would fill the terminal with messages.
-    load_tensorflow()
     from mailcli.experiments.tuning import run_search
 
     records = run_search(search, trials or DEFAULT_TRIALS, dataset, runs, checkpoint_minutes)
@@ -175,7 +172,6 @@ def _tune_experiment(
     from mailcli.experiments.experiment_file import read_experiment
     from mailcli.experiments.experiment_tuning import ExperimentTuning, budget_of, check_budget
     from mailcli.experiments.tuned_file import write_tuned_file
-    from mailcli.utils.tensorflow_startup import load_tensorflow
 
     experiment = read_experiment(path)
     if experiment.tuned:
@@ -188,8 +184,6 @@ def _tune_experiment(
     check_budget(experiment, chosen)
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(experiment, data_dir)
     remember(dataset)
-    # First of all that import it: its start would fill the terminal with messages.
-    load_tensorflow()
     tuned = ExperimentTuning(experiment, chosen, dataset, runs, jobs, checkpoint_minutes).tune()
     write_tuned_file(experiment, chosen, tuned, dataset.name, target)
     measured = _measured(chosen.users, chosen.seeds)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.errors import DivergedError, MailError, shorten
+from mailcli.utils.tensorflow_startup import load_tensorflow
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ def check_optuna() -> None:
 def load_optuna() -> Any:
     """The module, without its own messages (MailError if it is not installed)."""
     check_optuna()
+    # Optuna imports it, and its start would fill the terminal with messages.
+    load_tensorflow()
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -38,7 +38,6 @@ from mailcli.runs.checkpoints import delete_checkpoints, is_trained
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import find_run
 from mailcli.training.evaluate import check_selectable
-from mailcli.training.teachers import delete_teachers
 from mailcli.utils.files import delete_folder, replace_file
 from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.system_errors import name_in_write_errors
@@ -219,6 +218,9 @@ def _find_run(config: RunConfig, dataset: Dataset, folders: RunLayout) -> RunFol
 
 def _discard_checkpoints(runs: Sequence[RunFolder]) -> None:
     """Delete what is needed only to resume or continue runs: nobody continues a trial."""
+    # Imports TensorFlow, which the process of a search must not do before `load_tensorflow`.
+    from mailcli.training.teachers import delete_teachers
+
     for run in runs:
         delete_checkpoints(run.checkpoints)
         run.optimizers.unlink(missing_ok=True)

@@ -82,13 +82,10 @@ def spell_alike(settings: Options) -> Options:
     for key, kind, options, _ in _TABLES:
         given = settings.get(options)
         if isinstance(given, dict):
-            defaults = option_defaults(kind, str(settings.get(key, getattr(RunConfig, key))))
-            alike = {name: _spell(text, defaults.get(name)) for name, text in given.items()}
-            settings[options] = {
-                name: text
-                for name, text in alike.items()
-                if name not in defaults or text != option_text(defaults[name])
-            }
+            name = str(settings.get(key, getattr(RunConfig, key)))
+            defaults, texts = option_defaults(kind, name), _texts(kind, name)
+            alike = {option: _spell(text, defaults.get(option)) for option, text in given.items()}
+            settings[options] = {option: text for option, text in alike.items() if text != texts.get(option)}
     return settings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -170,6 +171,16 @@ def test_a_tuned_file_of_rows_of_one_name_is_read_again(tmp_path: Path) -> None:
     tuned = [TunedRow({"batch_size": size}, 0.5) for size in (64, 128, 256)]
     write_tuned_file(read_experiment(path), Budget(1, (), "all", 0, 1), tuned, "toy", tmp_path / "tuned.toml")
     assert read_experiment(tmp_path / "tuned.toml").labels == ("BaseDNN", "base+masked", "base+masked (2)")
+
+
+def test_the_start_of_a_search_is_silent() -> None:
+    """In every process of several searches: Optuna imports TensorFlow, which would fill the terminal."""
+    code = (
+        "import sys; import mailcli.experiments.experiment_tuning; assert 'tensorflow' not in sys.modules; "
+        "from mailcli.experiments.study import load_optuna; load_optuna(); assert 'tensorflow' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
